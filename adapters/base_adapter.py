@@ -1,0 +1,212 @@
+"""The contract every channel signs: what it can do, declared as data, and the verbs that do it.
+
+An adapter knows its channel's wire and nothing else: no Dagster, no database, no settings, no clock of its own.
+It is handed an ``httpx.Client`` (already bounded, rate-limited and guarded), one account's credentials, a place
+where tokens are shared, and a clock. What the house does with the answers is not its business.
+
+An author of a channel writes ``declaration`` and the verbs it declares. A verb that is not declared refuses
+with Unsupported before any I/O; it must not be overridden. The contract suite proves both.
+"""
+
+from abc import ABC
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import ClassVar, NoReturn, Protocol
+
+import httpx
+
+from adapters.errors import ConfigurationError, Unsupported
+from adapters.model import (
+    AvailabilityPage,
+    BookingPage,
+    ChannelListing,
+    Evidence,
+    PricingPage,
+    Secret,
+    Stay,
+    Validators,
+)
+
+
+class Capability(StrEnum):
+    """A verb that a channel can have."""
+
+    LIST_LISTINGS = "list_listings"
+    PULL_AVAILABILITY = "pull_availability"
+    PULL_PRICING = "pull_pricing"
+    PULL_BOOKINGS = "pull_bookings"
+    ACKNOWLEDGE_BOOKINGS = "acknowledge_bookings"
+    PUSH_AVAILABILITY = "push_availability"
+    PUSH_PRICING = "push_pricing"
+
+
+class QuotaScope(StrEnum):
+    """What a channel counts calls by."""
+
+    IP = "ip"
+    ACCOUNT = "account"
+    PROPERTY = "property"
+    LISTING = "listing"
+    ENDPOINT = "endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """At most ``limit`` calls in any sliding ``window``, counted per ``scope``."""
+
+    limit: int
+    window: timedelta
+    scope: QuotaScope
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a channel is and can do, as data. README tables, partitions and tests are built from it."""
+
+    name: str  # the channel's key in the factory and in every table: "airbnb"
+    title: str  # as people write it: "Airbnb"
+    capabilities: frozenset[Capability]
+    evidence: Evidence  # what its availability answers say about nights they do not mention
+    horizon_days: int  # how far ahead of today its calendar reaches
+    base_urls: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by environment: {"production": "https://..."}
+    quotas: tuple[Quota, ...] = ()
+    account_secrets: frozenset[str] = frozenset()  # names of secrets every account must have
+    listing_secrets: frozenset[str] = frozenset()  # names of secrets every listing must have
+    sends_webhooks: bool = False
+    acknowledge_within: timedelta | None = None  # None: no acknowledgement is asked for
+    ordered_pushes: bool = False  # pushes to one property must arrive in order
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One login on a channel. ``code`` is the house's own name for it."""
+
+    code: str
+    base_url: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+
+    def secret(self, name: str) -> str:
+        """Reveal one secret. Raises ConfigurationError naming the account and the secret that is missing."""
+        return _reveal(self.secrets, name, f"account {self.code!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is sold, in the channel's own id, with what is needed to read it.
+
+    ``time_zone`` is the property's IANA zone: date-times on the wire become nights in it. ``currency`` is the
+    property's, for a channel whose wire leaves it out.
+    """
+
+    listing_id: str
+    time_zone: str
+    currency: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+
+    def secret(self, name: str) -> str:
+        """Reveal one secret. Raises ConfigurationError naming the listing and the secret that is missing."""
+        return _reveal(self.secrets, name, f"listing {self.listing_id!r}")
+
+
+def _reveal(secrets: Mapping[str, Secret], name: str, owner: str) -> str:
+    try:
+        return secrets[name].reveal()
+    except KeyError:
+        raise ConfigurationError(
+            f"{owner} has no secret {name!r}: name its environment variable in the portfolio and set it"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token with the end of its life (UTC), and the refresh token that follows it."""
+
+    access: Secret
+    expires_at: datetime
+    refresh: Secret | None = None
+
+
+class TokenStore(Protocol):
+    """Where the tokens of an account live, shared by every process that uses the account."""
+
+    def load(self, account: str) -> Token | None:
+        """The newest token of this account, or None before the first."""
+
+    def renew(self, account: str, stale: Token | None, fetch: Callable[[Token | None], Token]) -> Token:
+        """Replace ``stale`` and return what replaced it.
+
+        Holders of the same stale token wait for one another across processes: the first calls ``fetch`` with
+        the stored token, the others are given what it fetched. An exception of ``fetch`` stores nothing.
+        """
+
+
+class ChannelAdapter(ABC):
+    """Base of every channel's adapter. One instance serves one account for the length of one pull or push."""
+
+    declaration: ClassVar[Declaration]
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        account: Account,
+        tokens: TokenStore,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Keep what the adapter is handed. ``clock`` gives the present time in UTC."""
+        self.client = client
+        self.account = account
+        self.tokens = tokens
+        self.clock = clock
+
+    def verify_credentials(self) -> None:
+        """Make the cheapest authenticated call. Raises AuthenticationFailed, or any other ChannelError."""
+        self._refuse("verify_credentials")
+
+    def list_listings(self) -> Iterator[ChannelListing]:
+        """Every listing the account can see, over all pages."""
+        self._refuse(Capability.LIST_LISTINGS)
+
+    def pull_availability(
+        self, listing: Listing, window: Stay, validators: Validators
+    ) -> Iterator[AvailabilityPage]:
+        """The listing's availability for the nights of ``window``, page by page in order of nights.
+
+        Each night of the window is stated in exactly one page, or, with ABSENCE evidence, one page lists the
+        closed nights of the whole window. A page is yielded only when it was read to its end.
+        """
+        self._refuse(Capability.PULL_AVAILABILITY)
+
+    def pull_pricing(self, listing: Listing, window: Stay) -> Iterator[PricingPage]:
+        """The listing's prices and restrictions for the nights of ``window``, page by page."""
+        self._refuse(Capability.PULL_PRICING)
+
+    def pull_bookings(
+        self, listings: Iterable[Listing], changed_from: datetime, changed_until: datetime
+    ) -> Iterator[BookingPage]:
+        """Bookings of the account whose last change lies in ``[changed_from, changed_until)``, both UTC.
+
+        ``listings`` are the mapped ones, for currency and time zone; a booking of any other listing is
+        yielded all the same: it is stored and flagged, never dropped.
+        """
+        self._refuse(Capability.PULL_BOOKINGS)
+
+    def acknowledge_bookings(self, booking_ids: Iterable[str]) -> None:
+        """Tell the channel that these are committed on our side."""
+        self._refuse(Capability.ACKNOWLEDGE_BOOKINGS)
+
+    def push_availability(self, listing: Listing, nights: Iterable[object]) -> None:
+        """Not yet specified: no channel pushes so far."""
+        self._refuse(Capability.PUSH_AVAILABILITY)
+
+    def push_pricing(self, listing: Listing, nights: Iterable[object]) -> None:
+        """Not yet specified: no channel pushes so far."""
+        self._refuse(Capability.PUSH_PRICING)
+
+    def _refuse(self, verb: str) -> NoReturn:
+        raise Unsupported(f"{self.declaration.title} cannot {verb.replace('_', ' ')}")
