@@ -178,12 +178,16 @@ class ChannelAdapter(ABC):
         """The listing's availability for the nights of ``window``, page by page in order of nights.
 
         Each night of the window is stated in exactly one page, or, with ABSENCE evidence, one page lists the
-        closed nights of the whole window. A page is yielded only when it was read to its end.
+        closed nights of the whole window. A page is yielded only when it was read to its end. A night that is
+        there but cannot be read is left out and stands in ``problems``: what was known of it stays.
         """
         self._refuse(Capability.PULL_AVAILABILITY)
 
     def pull_pricing(self, listing: Listing, window: Stay) -> Iterator[PricingPage]:
-        """The listing's prices and restrictions for the nights of ``window``, page by page."""
+        """The listing's prices and restrictions for the nights of ``window``, page by page.
+
+        A night that cannot be read is left out and stands in ``problems``, as with availability.
+        """
         self._refuse(Capability.PULL_PRICING)
 
     def pull_bookings(

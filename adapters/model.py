@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -91,7 +91,10 @@ class Money:
             raise ValueError(f"a currency is a three-letter ISO 4217 code, not {self.currency!r}")
         if not self.amount.is_finite():
             raise ValueError(f"an amount of money is finite, not {self.amount}")
-        exact = self.amount.quantize(Decimal(1).scaleb(-minor_digits(self.currency)))
+        try:
+            exact = self.amount.quantize(Decimal(1).scaleb(-minor_digits(self.currency)))
+        except InvalidOperation:  # more than 28 digits
+            raise ValueError(f"not an amount of money: {self.amount}") from None
         if exact != self.amount:
             raise ValueError(
                 f"{self.currency} has {minor_digits(self.currency)} decimal digits: {self.amount}"

@@ -7,6 +7,7 @@ What a channel says in a body it understands (its own error codes) stays in that
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from adapters.errors import (
 # Nothing of the request was answered and it certainly did not arrive whole.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_NOT_JSON = object()
 
 
 def send(
@@ -34,27 +36,40 @@ def send(
 
     ``what`` names the call in errors ("airbnb calendar of listing 42"): put no secret in it.
     Raises RateLimited, Unavailable, OutcomeUnknown, AuthenticationFailed, Rejected or UnexpectedResponse.
-    Errors are raised ``from None``: httpx's own carry the URL, and a feed's URL is a secret.
     """
-    repeatable = request.method in _SAFE_METHODS
-    try:
-        response = client.send(request)
-    except _NOT_SENT as error:
-        raise Unavailable(f"{what}: no connection ({type(error).__name__})") from None
-    except httpx.RemoteProtocolError as error:
-        # The connection broke, or a body ended before its announced length: a half-read page proves nothing.
-        raise _no_answer(repeatable, what, error) from None
-    except httpx.TimeoutException as error:
-        raise _no_answer(repeatable, what, error) from None
-    except httpx.DecodingError:
-        raise UnexpectedResponse(f"{what}: the body does not decode") from None
-    except httpx.TransportError as error:
-        raise _no_answer(repeatable, what, error) from None
-    except httpx.TooManyRedirects:
-        raise UnexpectedResponse(f"{what}: too many redirects") from None
+    response = exchange(client, request, what)
     if response.is_success or response.status_code == 304:
         return response
     raise error_from_status(response, what, clock)
+
+
+def exchange(client: httpx.Client, request: httpx.Request, what: str) -> httpx.Response:
+    """Send ``request`` and return the answer whatever its status, read to its end.
+
+    For a channel that reads its own words in an error's body; the others use ``send``.
+    Raises Unavailable, OutcomeUnknown or UnexpectedResponse, without a cause or context: httpx's own errors
+    carry the request with its headers and URL, and a feed's URL is a secret.
+    """
+    try:
+        return client.send(request)
+    except (httpx.RequestError, httpx.InvalidURL) as error:
+        failure = _failure(error, request, what)
+    raise failure
+
+
+def _failure(error: Exception, request: httpx.Request, what: str) -> ChannelError:
+    """What a call without a whole answer stands for."""
+    kind = type(error).__name__
+    if isinstance(error, _NOT_SENT):
+        return Unavailable(f"{what}: no connection ({kind})")
+    if isinstance(error, httpx.TransportError):
+        # Among them RemoteProtocolError: the connection broke, or a body ended before its announced length.
+        # A half-read page proves nothing.
+        if request.method in _SAFE_METHODS:
+            return Unavailable(f"{what}: no whole answer ({kind})")
+        return OutcomeUnknown(f"{what}: {kind}")
+    # A body that does not decode, is too large, redirects for ever or to no address.
+    return UnexpectedResponse(f"{what}: not a usable answer ({kind})")
 
 
 def error_from_status(response: httpx.Response, what: str, clock: Callable[[], datetime]) -> ChannelError:
@@ -80,7 +95,7 @@ def error_from_status(response: httpx.Response, what: str, clock: Callable[[], d
 def retry_after_seconds(response: httpx.Response, clock: Callable[[], datetime]) -> float | None:
     """Retry-After in seconds from now, from both forms (RFC 9110, 10.2.3); None where absent or unreadable."""
     raw = response.headers.get("Retry-After", "").strip()
-    if raw.isascii() and raw.isdigit():
+    if raw.isascii() and raw.isdigit() and len(raw) < 10:
         return float(raw)
     try:
         moment = parsedate_to_datetime(raw)
@@ -92,20 +107,25 @@ def retry_after_seconds(response: httpx.Response, clock: Callable[[], datetime])
 
 
 def json_object(response: httpx.Response, what: str) -> dict[str, Any]:
-    """The body as a JSON object. Raises UnexpectedResponse for anything else: HTML, nothing, a cut-off body."""
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        raise UnexpectedResponse(
-            f"{what}: {len(response.content)} bytes of {response.headers.get('Content-Type', 'no type')!r}, not JSON"
-        ) from None
+    """The body as a JSON object, its numbers ``int`` and ``Decimal``: never ``float``, which money would not survive.
+
+    Raises UnexpectedResponse for anything else: HTML, nothing, a cut-off body, NaN.
+    """
+    body = _parsed(response.content)
+    if body is _NOT_JSON:
+        kind = response.headers.get("Content-Type", "no type")[:40]
+        raise UnexpectedResponse(f"{what}: {len(response.content)} bytes of {kind!r}, not JSON")
     if not isinstance(body, dict):
         raise UnexpectedResponse(f"{what}: JSON, but not an object")
     return body
 
 
-def _no_answer(repeatable: bool, what: str, error: Exception) -> ChannelError:  # noqa: FBT001 - one caller, two words
-    kind = type(error).__name__
-    return (
-        Unavailable(f"{what}: no whole answer ({kind})") if repeatable else OutcomeUnknown(f"{what}: {kind}")
-    )
+def _parsed(content: bytes) -> object:
+    try:
+        return json.loads(content, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, ArithmeticError, RecursionError):
+        return _NOT_JSON  # no error is kept: json's own carries the whole body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,100 @@
+"""A channel's real adapter before the sandbox, as the sample portfolio sets it up."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import yaml
+
+from adapters.base_adapter import Account, ChannelAdapter, Listing
+from adapters.factory import AdapterFactory
+from adapters.model import Secret
+from channel_sync.sandbox.demo import PORTFOLIO, environment
+from channel_sync.sandbox.faults import Fault
+from channel_sync.sandbox.server import Sandbox
+from tests.adapters.token_stores import TokensInMemory
+
+NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
+PATIENCE_S = 20.0  # with a busy machine
+HURRY_S = 0.2  # with a channel that is made to answer after PATIENCE_S
+TOO_LATE = Fault("latency", seconds=PATIENCE_S)  # cut short when the sandbox closes
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One account of one channel. ``truth`` names the simulated listing behind each of ``listings``."""
+
+    sandbox: Sandbox
+    client: httpx.Client
+    account: Account
+    listings: tuple[Listing, ...]
+    truth: Mapping[str, str]
+    tokens: TokensInMemory
+    adapter: ChannelAdapter
+
+    def goes_wrong(self, fault: Fault) -> None:
+        """From now on every request meets this fault, and only this one."""
+        self.sandbox.faults.clear()
+        self.sandbox.faults.add(fault)
+        self.client.timeout = HURRY_S if fault.kind == "latency" else PATIENCE_S
+
+    def with_account(self, account: Account) -> "Scene":
+        """The same with other credentials and no token yet."""
+        tokens = TokensInMemory()
+        adapter = type(self.adapter)(self.client, account, tokens, self.sandbox.clock.now)
+        return replace(self, account=account, tokens=tokens, adapter=adapter)
+
+    def secrets(self) -> set[str]:
+        """Everything that must not be seen: each secret, each token, and what is long and random within them."""
+        held = [*self.account.secrets.values()]
+        held += [secret for listing in self.listings for secret in listing.secrets.values()]
+        for token in self.tokens.stored.values():
+            held += [token.access, *([token.refresh] if token.refresh else [])]
+        values = {secret.reveal() for secret in held}
+        return values | {part for value in values for part in re.findall("[0-9a-f-]{16,}", value)}
+
+
+@contextmanager
+def scene_of(channel: str) -> Iterator[Scene]:
+    """The account that the sample portfolio has on ``channel``, at NOW in a sandbox of its own."""
+    portfolio: dict[str, Any] = yaml.safe_load(PORTFOLIO.read_text(encoding="utf-8"))
+    with Sandbox() as sandbox, httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
+        sandbox.clock.set(NOW)
+        values = environment(sandbox.url)
+        (told,) = (each for each in portfolio["channel_accounts"] if each["channel"] == channel)
+        account = Account(
+            told["code"], f"{sandbox.url}/{channel}", told.get("settings", {}), _secrets(told, values)
+        )
+        properties = {
+            f"{place['code']}/{unit_type['code']}": place
+            for place in portfolio["properties"]
+            for unit_type in place["unit_types"]
+        }
+        listings = tuple(
+            Listing(
+                listing["listing_id"],
+                properties[listing["unit_type"]]["time_zone"],
+                properties[listing["unit_type"]]["currency"],
+                secrets=_secrets(listing, values),
+            )
+            for listing in told["listings"]
+        )
+        # A room is one calendar in the simulated world, known there by the listing that bears the world's own id.
+        world_ids = {
+            listing["unit_type"]: listing["listing_id"]
+            for each in portfolio["channel_accounts"]
+            for listing in each["listings"]
+            if listing["listing_id"] in sandbox.world.listings
+        }
+        truth = {listing["listing_id"]: world_ids[listing["unit_type"]] for listing in told["listings"]}
+        tokens = TokensInMemory()
+        adapter = AdapterFactory.get_adapter(channel)(client, account, tokens, sandbox.clock.now)
+        yield Scene(sandbox, client, account, listings, truth, tokens, adapter)
+
+
+def _secrets(told: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Secret]:
+    return {name: Secret(values[variable]) for name, variable in told.get("secrets", {}).items()}
