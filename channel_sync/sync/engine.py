@@ -1,0 +1,37 @@
+"""What every use case is handed: the database, a way to open a channel, the clock."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from adapters.base_adapter import ChannelAdapter, Declaration
+from adapters.model import Secret
+from channel_sync.resilience.retry import RetryPolicy
+from channel_sync.storage.database import Database
+from channel_sync.storage.portfolio import AccountRow
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChannel:
+    """A channel account that can be called. ``requests_of_this_thread`` counts what a thread has sent so far."""
+
+    adapter: ChannelAdapter
+    requests_of_this_thread: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The parts that the use cases work with. ``clock`` gives the present time in UTC."""
+
+    database: Database
+    declarations: Mapping[str, Declaration]
+    open_channel: Callable[[AccountRow], AbstractContextManager[OpenChannel]]
+    secrets: Callable[[Mapping[str, str]], Mapping[str, Secret]]
+    clock: Callable[[], datetime]
+    retry: RetryPolicy = RetryPolicy()
+    threads: int = 8
+
+    def declaration_of(self, account: AccountRow) -> Declaration:
+        """What the account's channel can do."""
+        return self.declarations[account.channel]

@@ -1,0 +1,229 @@
+"""Store pulled calendars: from the staging table into the tables, only what differs.
+
+One transaction per batch. What a channel states explicitly is merged as it is; what a feed leaves out passes the
+release rule first. An observation older than the one that is stored writes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from adapters.model import ClosureKind, Evidence, NightAvailability
+from channel_sync.storage import observations
+from channel_sync.storage.nights import AvailabilityRow, Changes, Staging
+from channel_sync.storage.observations import ListingState, LogEntry
+from channel_sync.sync import release
+from channel_sync.sync.engine import Engine
+from channel_sync.sync.pull import Pulled, PulledBatch
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """How the pull of one listing (or, with ``listing`` None, of one account's bookings) ended."""
+
+    account: str
+    listing: str | None
+    entry: LogEntry
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing, or not everything, could be read."""
+        return self.entry.outcome == "failed"
+
+
+@dataclass(slots=True)
+class _Stored:
+    """One listing on its way into the tables."""
+
+    pulled: Pulled
+    outcome: str
+    changes: Changes = Changes()
+    held: int = 0
+
+
+def store_batch(engine: Engine, pulled: PulledBatch) -> list[PullResult]:
+    """Store a staged batch and say for each listing what changed.
+
+    Everything in one transaction: killed before its end it left nothing, and the staging table is still there.
+    """
+    batch = pulled.batch
+    with engine.database.connect() as connection:
+        staging = Staging.attach(connection, batch.subject, batch.name)
+        states = observations.lock_states(connection, batch.subject, batch.listing_ids)
+        stored = {
+            one.listing.listing_id: _Stored(one, _outcome(one, states.get(one.listing.listing_id)))
+            for one in pulled.listings
+        }
+        stated = [
+            listing_id
+            for listing_id, one in stored.items()
+            if one.outcome == "stored" and one.pulled.evidence is Evidence.EXPLICIT
+        ]
+        for listing_id, changes in staging.merge(stated).items():
+            stored[listing_id].changes = changes
+        _store_feeds(connection, staging, stored, states)
+        staging.drop()
+        return _write_results(connection, pulled, stored.values(), engine.clock())
+
+
+def _outcome(pulled: Pulled, state: ListingState | None) -> str:
+    """What becomes of a listing's answer. A feed's is never skipped: holds run on while it stays the same."""
+    if pulled.error is not None:
+        return "failed"
+    if state is None:
+        return "stored"
+    if state.observed_at > pulled.started_at:
+        return "superseded"
+    same = pulled.evidence is Evidence.EXPLICIT and state.fingerprint == pulled.fingerprint
+    return "unchanged" if same else "stored"
+
+
+def _store_feeds(
+    connection: psycopg.Connection,
+    staging: Staging,
+    stored: Mapping[int, _Stored],
+    states: Mapping[int, ListingState],
+) -> None:
+    """Decide the feeds' nights, write what changed, and note every listing's newest observation."""
+    rows: list[AvailabilityRow] = []
+    for listing_id, one in stored.items():
+        if one.outcome in ("failed", "superseded"):
+            continue
+        state = states.get(listing_id)
+        observed_s = (
+            release.advance(state.observed_s, state.observed_at, one.pulled.started_at) if state else 0.0
+        )
+        if one.pulled.evidence is Evidence.ABSENCE:
+            decision = _decide(connection, staging, one.pulled, state, observed_s)
+            rows.extend(_decided_row(one.pulled, night) for night in decision.changed)
+            one.held = decision.held
+            if not decision.changed:
+                one.outcome = "unchanged"
+        observations.write_state(connection, staging.subject, _new_state(one.pulled, state, observed_s))
+    if rows:
+        decided = Staging.create(connection, "availability", f"{staging.name}_decided")
+        decided.copy(rows)
+        for listing_id, changes in decided.merge().items():
+            stored[listing_id].changes = changes
+        decided.drop()
+
+
+def _write_results(
+    connection: psycopg.Connection, pulled: PulledBatch, stored: Iterable[_Stored], finished_at: datetime
+) -> list[PullResult]:
+    """The log lines of the batch, and the parts of its answers that could not be read."""
+    results = []
+    for one in stored:
+        listing = one.pulled.listing
+        results.append(
+            PullResult(pulled.batch.account, listing.external_id, _entry(pulled, one, finished_at))
+        )
+        observations.keep_unread(
+            connection,
+            pulled.channel_account_id,
+            listing.external_id,
+            pulled.batch.subject,
+            one.pulled.problems,
+            one.pulled.started_at,
+        )
+    observations.write_log(connection, [result.entry for result in results])
+    return results
+
+
+def _decide(
+    connection: psycopg.Connection,
+    staging: Staging,
+    pulled: Pulled,
+    state: ListingState | None,
+    observed_s: float,
+) -> release.Decision:
+    """Ask the release rule about one listing's feed."""
+    listing = pulled.listing
+    today = pulled.started_at.astimezone(ZoneInfo(listing.time_zone)).date()
+    known = [_night_state(row) for row in observations.stored_nights(connection, listing.listing_id, today)]
+    if pulled.said_unchanged:
+        listed = release.still_listed(known)
+    else:
+        listed = tuple(
+            NightAvailability(row.night, 0, ClosureKind(row.closure or ClosureKind.UNKNOWN), row.reference)
+            for row in staging.rows(listing.listing_id)
+        )
+    return release.decide(
+        known,
+        listed,
+        window=pulled.window,
+        today=today,
+        now=pulled.started_at,
+        observed_s=observed_s,
+        patience=timedelta(hours=listing.patience_hours),
+        unread=bool(pulled.problems),
+        approved=state is not None and state.release_approved,
+    )
+
+
+def _night_state(row: AvailabilityRow) -> release.NightState:
+    hold = (
+        None
+        if row.held_since is None or row.release_at_s is None or row.hold_reason is None
+        else release.Hold(row.held_since, row.release_at_s, release.HoldReason(row.hold_reason))
+    )
+    closure = ClosureKind(row.closure) if row.closure else None
+    return release.NightState(row.night, row.units_open, closure, row.reference, hold)
+
+
+def _decided_row(pulled: Pulled, state: release.NightState) -> AvailabilityRow:
+    return AvailabilityRow(
+        pulled.listing.listing_id,
+        state.night,
+        state.units_open,
+        state.closure,
+        state.reference,
+        state.hold.since if state.hold else None,
+        state.hold.release_at_s if state.hold else None,
+        state.hold.reason if state.hold else None,
+        pulled.sync_log_id,
+    )
+
+
+def _new_state(pulled: Pulled, state: ListingState | None, observed_s: float) -> ListingState:
+    """The state that this observation leaves behind."""
+    said_nothing_new = pulled.said_unchanged and state is not None
+    return ListingState(
+        listing_id=pulled.listing.listing_id,
+        observed_at=pulled.started_at,
+        observed_s=observed_s,
+        window_end=pulled.window.check_out,
+        fingerprint=state.fingerprint if said_nothing_new and state else pulled.fingerprint,
+        etag=pulled.validators.etag,
+        last_modified=pulled.validators.last_modified,
+        release_approved=False,
+    )
+
+
+def _entry(pulled: PulledBatch, one: _Stored, finished_at: datetime) -> LogEntry:
+    listing = one.pulled
+    return LogEntry(
+        sync_log_id=listing.sync_log_id,
+        run_id=pulled.batch.run_id,
+        subject=pulled.batch.subject,
+        channel_account_id=pulled.channel_account_id,
+        listing_id=listing.listing.listing_id,
+        window_start=listing.window.check_in,
+        window_end=listing.window.check_out,
+        started_at=listing.started_at,
+        finished_at=finished_at,
+        outcome=one.outcome,
+        rows_read=listing.rows,
+        rows_changed=one.changes.inserted + one.changes.updated,
+        nights_closed=one.changes.closed,
+        nights_opened=one.changes.opened,
+        nights_held=one.held,
+        problems=len(listing.problems),
+        requests=listing.requests,
+        waited_s=listing.waited_s,
+        error=listing.error,
+        error_message=listing.error_message,
+    )
