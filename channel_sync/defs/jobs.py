@@ -1,0 +1,54 @@
+"""Jobs: one for each asset's pull with its checks, and the housekeeping of runs."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from channel_sync.defs.assets import channel_availability, channel_bookings, channel_pricing
+from channel_sync.storage import nights
+from channel_sync.sync.engine import Engine
+
+KEEP_RUNS = timedelta(days=30)
+_RUNS_AT_A_TIME = 200
+
+JOBS = {
+    subject: dg.define_asset_job(
+        f"sync_{subject}",
+        selection=dg.AssetSelection.assets(asset),
+        description=f"Pull {subject} of the picked accounts and windows.",
+        tags={"channel_sync/subject": subject},
+    )
+    for subject, asset in {
+        "availability": channel_availability,
+        "pricing": channel_pricing,
+        "bookings": channel_bookings,
+    }.items()
+}
+
+
+@dg.op(description="Delete finished runs older than 30 days, with their events: Dagster keeps them for ever.")
+def delete_old_runs(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine]) -> None:
+    """Runs are deleted oldest first, a bounded number at a time; the tables' own sync log stays."""
+    finished = dg.RunsFilter(
+        updated_before=engine.clock() - KEEP_RUNS,
+        statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+    )
+    records = context.instance.get_run_records(finished, limit=_RUNS_AT_A_TIME, ascending=True)
+    for record in records:
+        context.instance.delete_run(record.dagster_run.run_id)
+    context.log.info(f"{len(records)} old runs deleted")
+
+
+@dg.op(description="Drop staging tables that killed runs left behind.")
+def drop_abandoned_staging(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine]) -> None:
+    """A staging table lives for the length of one run: after a day it is nobody's."""
+    with engine.database.connect() as connection:
+        dropped = nights.drop_abandoned(connection, timedelta(days=1))
+    context.log.info(f"{len(dropped)} abandoned staging tables dropped")
+
+
+@dg.job(description="Keep Dagster's storage and the staging schema from growing without end.")
+def housekeeping() -> None:
+    """Both steps are independent."""
+    delete_old_runs()
+    drop_abandoned_staging()
