@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("file", type=Path, metavar="FILE")
     apply.set_defaults(command=_apply)
 
+    channels = commands.add_parser("channels", help="which channels this build knows, and what each can do")
+    channels.set_defaults(command=_channels)
+
     sandbox = commands.add_parser("sandbox", help="serve the simulated channels until Ctrl-C")
     sandbox.add_argument("--host", default="127.0.0.1")
     sandbox.add_argument("--port", type=int, default=0, help="default: a free one")
@@ -90,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(chosen: argparse.Namespace) -> None:
-    from channel_sync import stack
+    from channel_sync.stack import up as stack
 
     settings = config.load()
     port = settings.ui_port if chosen.port is None else chosen.port
@@ -98,7 +101,7 @@ def _up(chosen: argparse.Namespace) -> None:
 
 
 def _down(_chosen: argparse.Namespace) -> None:
-    from channel_sync import stack
+    from channel_sync.stack import up as stack
 
     stack.down(config.load(), _say)
 
@@ -125,11 +128,18 @@ def _migrate(_chosen: argparse.Namespace) -> None:
 
 
 def _apply(chosen: argparse.Namespace) -> None:
-    from channel_sync import bootstrap, portfolio
+    from channel_sync import bootstrap
+    from channel_sync.portfolio import applying, loading
     from channel_sync.storage.database import Database
 
-    wanted = portfolio.load(chosen.file, bootstrap.declarations())
-    _say(portfolio.render(portfolio.apply(Database(config.load().need_database()), wanted)))
+    wanted = loading.load(chosen.file, bootstrap.declarations())
+    _say(applying.render(applying.apply(Database(config.load().need_database()), wanted)))
+
+
+def _channels(_chosen: argparse.Namespace) -> None:
+    from channel_sync import bootstrap, channel_table
+
+    _say(channel_table.markdown(bootstrap.declarations()))
 
 
 def _sandbox(chosen: argparse.Namespace) -> None:

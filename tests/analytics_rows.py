@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import psycopg
 
-from channel_sync.portfolio import Portfolio, apply
+from channel_sync.portfolio.applying import apply
+from channel_sync.portfolio.model import Portfolio
 from channel_sync.storage.database import Database
 
 PORTFOLIO = {

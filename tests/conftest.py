@@ -1,12 +1,16 @@
 """What every test may ask for: an embedded server of its own worker, a fresh database, the outside witnesses."""
 
+import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg.sql import SQL, Identifier
 
 from channel_sync.sandbox.server import Sandbox
@@ -17,6 +21,15 @@ from channel_sync.storage.embedded import EmbeddedServer
 from channel_sync.storage.migrate import migrate
 from tests.house import House, build_house
 
+# Property tests draw the same examples everywhere and every time, and a busy machine fails none of them.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("steady")
+
 _TEMPLATE = "migrated"
 _numbers = count(1)
 
@@ -24,14 +37,25 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedServer]:
     """An embedded server private to this worker; ``url`` is its empty maintenance database."""
+    _stop_servers_of_killed_runs()
     # Not tmp_path: pytest closes its folder to every other user, and as root the server runs as another one.
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"pg-{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
         data_dir = Path(folder).resolve() / "data"
         try:
             yield embedded.start(data_dir, durable=False)
         finally:
             embedded.stop(data_dir)
+
+
+def _stop_servers_of_killed_runs() -> None:
+    """A run that was killed could not stop its server: the folder's name says whose it was."""
+    for folder in Path(tempfile.gettempdir()).glob("pg-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            with contextlib.suppress(PermissionError):  # another user's
+                embedded.stop(folder.resolve() / "data")
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

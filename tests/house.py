@@ -10,7 +10,8 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from adapters.model import Stay
-from channel_sync import bootstrap, config, portfolio
+from channel_sync import bootstrap, config
+from channel_sync.portfolio import applying, loading
 from channel_sync.resilience.retry import RetryPolicy
 from channel_sync.sandbox import demo
 from channel_sync.sandbox.server import Sandbox
@@ -95,7 +96,7 @@ def build_house(sandbox: Sandbox, database: Database, state_dir: Path) -> House:
         **demo.environment(sandbox.url),
     }
     engine = bootstrap.engine(config.load(environ), environ=environ, clock=sandbox.clock.now)
-    portfolio.apply(database, portfolio.load(Path(str(demo.PORTFOLIO)), bootstrap.declarations()))
+    applying.apply(database, loading.load(Path(str(demo.PORTFOLIO)), bootstrap.declarations()))
     return House(sandbox, database, replace(engine, retry=QUICK), environ)
 
 

@@ -10,7 +10,9 @@ README = Path(__file__).parent.parent / "README.md"
 
 def test_the_table_of_channels_is_what_the_channels_declare() -> None:
     """The table between the markers is the one that `channel-sync channels` prints."""
-    found = re.search("<!-- channels -->\n(.*?)\n<!-- /channels -->", README.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(
+        "<!-- channels -->\n(.*?)\n<!-- /channels -->", README.read_text(encoding="utf-8"), re.DOTALL
+    )
 
     assert found
     assert channel_table.markdown(bootstrap.declarations()) == found[1]

@@ -75,10 +75,12 @@ def _booking(raw: Mapping[str, Any], revised_at: datetime) -> tuple[Booking, lis
     booking_id = _required(fields.code(raw, "confirmation_code"), "confirmation_code")
     listing_id = _required(fields.code(raw, "listing_id_str", "listing_id"), "listing_id")
     status = _STATUSES[word]
-    stay = _stay(raw)
-    if stay is None and status is BookingStatus.CONFIRMED:
-        raise ValueError("it has no start_date and end_date")
     soft: list[str] = []
+    if status is BookingStatus.CANCELLED:  # what ends a booking must not fail for the dates of what ended
+        stay = _softly(_stay, raw, soft)
+    else:
+        stay = _required(_stay(raw), "start_date and end_date")
+    _softly(partial(_agreed_nights, stay=stay), raw, soft)
     booking = Booking(
         booking_id,
         listing_id,
@@ -94,19 +96,23 @@ def _booking(raw: Mapping[str, Any], revised_at: datetime) -> tuple[Booking, lis
 
 
 def _stay(raw: Mapping[str, Any]) -> Stay | None:
-    """``end_date`` is the day of departure, exclusive; ``nights`` has to agree with both."""
+    """``end_date`` is the day of departure, exclusive."""
     start, end = fields.day(raw, "start_date"), fields.day(raw, "end_date")
-    nights = fields.count(raw, "nights")
     if start is None and end is None:
         return None
     if start is None or end is None or not start < end:
         raise ValueError("start_date and end_date are not a stay")
     stay = Stay(start, end)
-    if nights not in (None, len(stay)):
-        raise ValueError(f"{nights} nights, but {len(stay)} from start_date to end_date")
     if len(stay) > _LONGEST_STAY:
         raise ValueError(f"{len(stay)} nights are more than the {_LONGEST_STAY} Airbnb sells")
     return stay
+
+
+def _agreed_nights(raw: Mapping[str, Any], stay: Stay | None) -> None:
+    """``nights`` repeats what the dates say. The dates decide: a confirmed booking is not lost over a count."""
+    nights = fields.count(raw, "nights")
+    if stay is not None and nights not in (None, len(stay)):
+        raise ValueError(f"{nights} nights, but {len(stay)} from start_date to end_date")
 
 
 def _guests(raw: Mapping[str, Any]) -> int | None:

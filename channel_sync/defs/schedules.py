@@ -5,22 +5,19 @@ portfolio, and a schedule per account would have to be redeployed with it.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from zlib import crc32
 
 import dagster as dg
 
-from adapters.model import Evidence
 from channel_sync.defs.jobs import JOBS, housekeeping
-from channel_sync.defs.partitions import ACCOUNTS, accounts_of, range_tags
-from channel_sync.storage import observations, portfolio
+from channel_sync.defs.partitions import ACCOUNTS, accounts_of
+from channel_sync.defs.requests import pull_request
+from channel_sync.storage import portfolio
 from channel_sync.storage.portfolio import AccountRow
 from channel_sync.sync.engine import Engine
 
 EVERY_MINUTES = 15
-NEAR = timedelta(days=180)
 NIGHTLY_HOUR = 3  # UTC
-_LONGEST_BOOKINGS_GAP = timedelta(days=30)
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -32,6 +29,11 @@ _UNDER_WAY = [
 def minute_of(account: str) -> int:
     """The minute of every quarter of an hour at which the account is pulled: the same on every machine."""
     return crc32(account.encode()) % EVERY_MINUTES
+
+
+def minute_at_night(account: str) -> int:
+    """The minute of NIGHTLY_HOUR at which the account is pulled whole."""
+    return crc32(account.encode()) % 60
 
 
 def _quarter_hourly(subject: str) -> dg.ScheduleDefinition:
@@ -53,7 +55,14 @@ def _quarter_hourly(subject: str) -> dg.ScheduleDefinition:
             if minute_of(account.code) == now.minute % EVERY_MINUTES
         ]
         requests = [
-            _request(engine, subject, account, now, everything=False)
+            pull_request(
+                engine,
+                subject,
+                account,
+                now,
+                run_key=f"{subject}:{account.code}:quarter:{now.isoformat()}",
+                everything=False,
+            )
             for account in due
             if not _under_way(context, subject, account.code)
         ]
@@ -83,9 +92,19 @@ def _nightly(subject: str) -> dg.ScheduleDefinition:
         due = [
             account
             for account in _accounts(context, engine, subject)
-            if crc32(account.code.encode()) % 60 == now.minute
+            if minute_at_night(account.code) == now.minute
         ]
-        requests = [_request(engine, subject, account, now, everything=True) for account in due]
+        requests = [
+            pull_request(
+                engine,
+                subject,
+                account,
+                now,
+                run_key=f"{subject}:{account.code}:night:{now.isoformat()}",
+                everything=True,
+            )
+            for account in due
+        ]
         return requests or dg.SkipReason("no account is due this minute")
 
     return schedule
@@ -107,53 +126,6 @@ def _under_way(context: dg.ScheduleEvaluationContext, subject: str, account: str
         job_name=f"sync_{subject}", tags={"channel_sync/account": account}, statuses=_UNDER_WAY
     )
     return context.instance.get_runs_count(runs) > 0
-
-
-def _request(
-    engine: Engine, subject: str, account: AccountRow, now: datetime, *, everything: bool
-) -> dg.RunRequest:
-    first, last = _window(engine, subject, account, now, everything=everything)
-    config = (
-        {}
-        if subject == "bookings"
-        else {"ops": {f"channel_{subject}": {"ops": _everything(subject, everything)}}}
-    )
-    return dg.RunRequest(
-        run_key=f"{subject}:{account.code}:{'night' if everything else 'quarter'}:{now.isoformat()}",
-        run_config=config,
-        tags={
-            "channel_sync/channel": account.channel,
-            "channel_sync/account": account.code,
-            **range_tags(subject, account.code, first.date(), last.date()),
-        },
-    )
-
-
-def _everything(subject: str, everything: bool) -> dict[str, object]:  # noqa: FBT001 - becomes one config value
-    return {f"list_{subject}": {"config": {"everything": everything}}}
-
-
-def _window(
-    engine: Engine, subject: str, account: AccountRow, now: datetime, *, everything: bool
-) -> tuple[datetime, datetime]:
-    """First and last day that the run has to cover."""
-    if subject == "bookings":
-        return _days_of_change(engine, account, now, everything=everything), now
-    declaration = engine.declaration_of(account)
-    horizon = timedelta(days=declaration.horizon_days)
-    # A feed is always whole, and a night booked far ahead has to close now; a calendar is asked in parts.
-    whole = everything or declaration.evidence is Evidence.ABSENCE
-    return now, now + (horizon if whole else min(horizon, NEAR))
-
-
-def _days_of_change(engine: Engine, account: AccountRow, now: datetime, *, everything: bool) -> datetime:
-    """From the day before the last success, so that an outage leaves no gap; a week back at night."""
-    with engine.database.connect() as connection:
-        last = observations.last_success(connection, account.channel_account_id, "bookings")
-    if last is None:
-        return now - _LONGEST_BOOKINGS_GAP
-    back = timedelta(days=7 if everything else 1)
-    return max(min(last, now) - back, now - _LONGEST_BOOKINGS_GAP)
 
 
 @dg.schedule(

@@ -5,10 +5,8 @@ process that happened to start it ends, counts its users in a file that a killed
 parent folder of the data for reading when run as root, and adds a system user. Here a server runs until ``stop``;
 whoever calls ``start`` on a data folder is given the server that runs there, or a new one.
 
-Facts relied upon: a postmaster's working directory is its data folder; line 1 of ``postmaster.pid`` is its pid, line 5
-its socket folder, line 8 its status (https://www.postgresql.org/docs/18/storage-file-layout.html). Nothing listens on TCP.
-The socket folder, which is the data folder wherever its path allows, can be entered only by the server's owner and root:
-this is why connections need no password.
+Nothing listens on TCP. The socket folder, which is the data folder wherever its path allows, can be entered only by
+the server's owner and root: this is why connections need no password.
 """
 
 import fcntl
@@ -17,7 +15,6 @@ import os
 import pwd
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -29,15 +26,13 @@ from logging import getLogger
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil
-
 from adapters.errors import ConfigurationError
+from channel_sync.storage import postmaster
 
 log = getLogger(__name__)
 
 _SETTINGS_FILE = "channel_sync.conf"
 _LOG_FILE = "server.log"
-_SOCKET = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 103  # bytes, on macOS; Linux allows 107
 _MAJOR_VERSION = "18"
 _PATIENCE_S = 60.0
@@ -46,7 +41,7 @@ _PATIENCE_S = 60.0
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "250",  # Dagster opens many: some 30 for one run executed in a process
-    "shared_buffers": "64MB",
+    "shared_buffers": "128MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "max_wal_size": "512MB",
@@ -104,7 +99,7 @@ def start(data_dir: Path, *, durable: bool = True) -> EmbeddedServer:
                 _let_pass(folder)
         if not (data_dir / "PG_VERSION").exists():
             _create(data_dir, owner, durable=durable)
-        _clear_remains(data_dir)
+        postmaster.clear_remains(data_dir)
         _launch(data_dir, owner, durable=durable)
         started = _running(data_dir)
         if started is None:
@@ -120,14 +115,11 @@ def stop(data_dir: Path) -> bool:
     if not data_dir.parent.exists():
         return False
     with _locked(data_dir):
-        postmaster = _postmaster(data_dir)
-        if postmaster is None:
+        process = postmaster.living(data_dir)
+        if process is None:
             return False
-        for how, patience_s in ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
-            _signal(postmaster, how)
-            if _wait_until_ended([postmaster], patience_s):
-                break
-        _clear_remains(data_dir)
+        postmaster.end(process)
+        postmaster.clear_remains(data_dir)
         return True
 
 
@@ -261,7 +253,7 @@ def _launch(data_dir: Path, owner: pwd.struct_passwd, *, durable: bool) -> None:
 
 def _socket_dir(data_dir: Path, owner: pwd.struct_passwd) -> Path:
     """The data folder, or one of our own under the temporary folder where the path is too long or not plain."""
-    longest = len(os.fsencode(data_dir / _SOCKET))
+    longest = len(os.fsencode(data_dir / postmaster.SOCKET))
     if longest <= _LONGEST_SOCKET_PATH and re.fullmatch(r"[\w/.+-]+", str(data_dir), re.ASCII):
         return data_dir
     name = "channel-sync-" + sha256(os.fsencode(data_dir)).hexdigest()[:16]
@@ -281,80 +273,14 @@ def _socket_dir(data_dir: Path, owner: pwd.struct_passwd) -> Path:
 def _running(data_dir: Path) -> EmbeddedServer | None:
     """The server on this data folder once it is ready; waits for one that is on its way up."""
     deadline = time.monotonic() + _PATIENCE_S
-    while (postmaster := _postmaster(data_dir)) is not None:
-        lines = _pid_file(data_dir)
+    while (process := postmaster.living(data_dir)) is not None:
+        lines = postmaster.pid_lines(data_dir)
         if len(lines) >= 8 and lines[7].strip() == "ready":
             url = f"postgresql://postgres@/postgres?host={quote(lines[4].strip())}"
-            return EmbeddedServer(data_dir, url, postmaster.pid)
+            return EmbeddedServer(data_dir, url, process.pid)
         if time.monotonic() > deadline:
             raise ConfigurationError(
-                f"Postgres on {data_dir} (pid {postmaster.pid}) does not get ready: see {data_dir / _LOG_FILE}"
+                f"Postgres on {data_dir} (pid {process.pid}) does not get ready: see {data_dir / _LOG_FILE}"
             )
         time.sleep(0.05)
     return None
-
-
-def _pid_file(data_dir: Path) -> list[str]:
-    try:
-        return (data_dir / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
-        return []
-
-
-def _postmaster(data_dir: Path) -> psutil.Process | None:
-    """The living postmaster of this folder. A pid alone proves nothing: it may by now be somebody else's."""
-    lines = _pid_file(data_dir)
-    if not lines or not lines[0].strip().isdigit():
-        return None
-    try:
-        process = psutil.Process(int(lines[0]))
-    except psutil.NoSuchProcess:
-        return None
-    return process if _is_ours(process, data_dir) else None
-
-
-def _is_ours(process: psutil.Process, data_dir: Path) -> bool:
-    try:
-        return process.name() == "postgres" and _alive(process) and Path(process.cwd()) == data_dir
-    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-        return False
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _clear_remains(data_dir: Path) -> None:
-    """End the backends that outlived a killed postmaster and remove its pid files: both would stop the next one."""
-    if _postmaster(data_dir) is not None:
-        return
-    orphans = [process for process in psutil.process_iter() if _is_ours(process, data_dir)]
-    for how in (signal.SIGQUIT, signal.SIGKILL):
-        for orphan in orphans:
-            _signal(orphan, how)
-        if _wait_until_ended(orphans, 5.0):
-            break
-    lines = _pid_file(data_dir)
-    (data_dir / "postmaster.pid").unlink(missing_ok=True)
-    if len(lines) >= 5:
-        for name in (_SOCKET, _SOCKET + ".lock"):
-            (Path(lines[4].strip()) / name).unlink(missing_ok=True)
-
-
-def _signal(process: psutil.Process, how: signal.Signals) -> None:
-    try:
-        process.send_signal(how)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _wait_until_ended(processes: Sequence[psutil.Process], patience_s: float) -> bool:
-    deadline = time.monotonic() + patience_s
-    while any(_alive(process) for process in processes):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

@@ -18,9 +18,7 @@ from adapters.errors import ConfigurationError
 from channel_sync.storage.database import Database, create_database, with_database
 
 _HERE = Path(__file__).parent
-SCHEMA_FILES = tuple(
-    file for name in ("schema", "analytics") if (file := _HERE / "sql" / f"{name}.sql").exists()
-)
+SCHEMA_FILES = (_HERE / "sql" / "schema.sql", _HERE / "sql" / "analytics.sql")
 _MAINTENANCE_DATABASE = "postgres"  # every server has one
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 from adapters.base_adapter import Listing
-from adapters.errors import ChannelError, ConfigurationError
+from adapters.errors import ChannelError, ConfigurationError, UnexpectedResponse
 from adapters.model import (
     AvailabilityPage,
     Evidence,
@@ -30,6 +31,9 @@ from channel_sync.storage.nights import AvailabilityRow, PriceRow, Staging, Subj
 from channel_sync.storage.observations import ListingState
 from channel_sync.storage.portfolio import ListingRow
 from channel_sync.sync.engine import Engine, OpenChannel
+
+_MOST_UNITS_OR_NIGHTS = 32_767  # smallint
+_LARGEST_AMOUNT = Decimal(10) ** 14  # numeric(18, 4)
 
 Row = AvailabilityRow | PriceRow
 Rows = Sequence[AvailabilityRow] | Sequence[PriceRow]
@@ -162,6 +166,7 @@ def _ask(
     validators = state.validators if asked_before and state is not None else Validators()
     pages = list(channel.adapter.pull_availability(listing, batch.window, validators))
     rows = [availability_row(pulled, night) for page in pages for night in page.nights]
+    _refuse_unstorable(listing, rows)
     evidence = channel.adapter.declaration.evidence
     if evidence is Evidence.ABSENCE:
         return _of_feed(pulled, pages), rows
@@ -194,6 +199,7 @@ def _ask_pricing(
 ) -> tuple[Pulled, Rows]:
     pages = list(channel.adapter.pull_pricing(listing, batch.window))
     rows = [price_row(pulled, night) for page in pages for night in page.nights]
+    _refuse_unstorable(listing, rows)
     pulled = replace(
         pulled,
         rows=len(rows),
@@ -201,6 +207,27 @@ def _ask_pricing(
         problems=tuple(problem for page in pages for problem in page.problems),
     )
     return pulled, _unless_unchanged(pulled, rows, state)
+
+
+def _refuse_unstorable(listing: Listing, rows: Rows) -> None:
+    """Refuse here, for one listing, what the tables would refuse later for the whole batch.
+
+    Raises UnexpectedResponse for a night that is stated twice, a number that is beyond all sense, or a text that
+    Postgres cannot hold.
+    """
+    if len({row.night for row in rows}) != len(rows):
+        raise UnexpectedResponse(f"listing {listing.listing_id!r}: a night is stated twice")
+    for row in rows:
+        for value in row[2:-1]:
+            absurd = (
+                (type(value) is int and not 0 <= value <= _MOST_UNITS_OR_NIGHTS)
+                or (isinstance(value, Decimal) and abs(value) >= _LARGEST_AMOUNT)
+                or (isinstance(value, str) and "\x00" in value)
+            )
+            if absurd:
+                raise UnexpectedResponse(
+                    f"listing {listing.listing_id!r}: night {row.night} holds an absurd value"
+                )
 
 
 def _unless_unchanged(pulled: Pulled, rows: Rows, state: ListingState | None) -> Rows:

@@ -7,7 +7,7 @@ embedded server, at every change and every hour in between, with the clock set t
 object per file and last one over all files; see ``feed_truth`` for what the figures mean.
 
 A poll that shows the same feed on the same day while nothing is held finds nothing to do and is left out, to save
-three quarters of the time; ``--every-poll`` makes them all.
+most of the time; ``--every-poll`` makes them all.
 ``--rule-only`` leaves out wire and tables and asks the release rule alone: the same figures in a fraction of the time.
 ``--curve`` adds that for every patience from quick to cautious, before the last line.
 """
@@ -28,8 +28,9 @@ from operator import add
 from pathlib import Path
 from time import perf_counter
 
-from adapters.model import ClosureKind, NightAvailability, Stay
-from channel_sync import bootstrap, config, portfolio
+from adapters.model import ClosureKind, NightAvailability
+from channel_sync import bootstrap, config
+from channel_sync.portfolio import applying, loading
 from channel_sync.storage import embedded
 from channel_sync.storage import portfolio as accounts
 from channel_sync.storage.database import Database, with_database
@@ -42,7 +43,7 @@ from tests.benchmarks.feed_host import Feed
 from tests.benchmarks.feed_truth import Event, Score, Shown, State, history, polls, score
 
 PATIENCES = (0, 0.5, 1, 2, 3, 4, 6, 12, 24)
-HORIZON = timedelta(days=730)  # what the engine asks a feed for
+HORIZON_DAYS = bootstrap.declarations()["ical"].horizon_days
 
 _PORTFOLIO = """
 properties:
@@ -76,7 +77,7 @@ def replay_rule(states: Sequence[State], patience: timedelta) -> Shown:
         decision = release.decide(
             known.values(),
             listed,
-            window=Stay(today, today + HORIZON),
+            window=plan.whole_horizon(today, HORIZON_DAYS),
             today=today,
             now=at,
             observed_s=observed_s,
@@ -118,7 +119,7 @@ def replay_product(
             today = feed.at.date()
             if idle == (feed.state, today) and not every_poll:
                 continue  # the same feed on the same day and nothing held: such a poll finds nothing to do
-            window = Stay(today, today + HORIZON)
+            window = plan.whole_horizon(today, HORIZON_DAYS)
             entry = _poll(engine, replace(batch, name=f"poll_{number}", run_id=f"{number}", window=window))
             idle = None if entry.nights_held else (feed.state, today)
             for night, units_open in connection.execute(_CHANGED, [entry.sync_log_id]):
@@ -135,7 +136,7 @@ def _engine(url: str, feed: Feed, folder: Path, patience: timedelta) -> Engine:
     environ = {config.DATABASE_URL: url, config.STATE_DIR: str(folder), "FEED_URL": feed.url}
     file = folder / "portfolio.yaml"
     file.write_text(_PORTFOLIO % (patience / timedelta(hours=1)))
-    portfolio.apply(Database(url), portfolio.load(file, bootstrap.declarations()))
+    applying.apply(Database(url), loading.load(file, bootstrap.declarations()))
     return bootstrap.engine(config.load(environ), environ=environ, clock=lambda: feed.at)
 
 
@@ -144,10 +145,7 @@ def _opened(engine: Engine) -> Iterator[tuple[Engine, Batch]]:
     """The engine with its one channel opened once for all polls, and the batch of that channel's one listing."""
     with engine.database.connect() as connection:
         account = accounts.account(connection, "feed")
-    day = engine.clock().date()
-    (batch,) = plan.batches(
-        engine, "first", "availability", "feed", Stay(day, day + HORIZON), everything=False
-    )
+    (batch,) = plan.batches(engine, "first", "availability", "feed", [], everything=False)
     with engine.open_channel(account) as channel:
         yield replace(engine, open_channel=lambda _: nullcontext(channel), threads=1), batch
 
@@ -174,8 +172,8 @@ class Work:
     every_poll: bool = False
 
 
-def replayed(work: Work) -> tuple[Score, int, float]:
-    """The score of one history, the number of polls, and the seconds it took."""
+def replayed(work: Work) -> tuple[Score, Mapping[str, float]]:
+    """The score of one history, how many polls it has and how many were made, and the seconds it took."""
     started = perf_counter()
     states = history(work.file)
     if work.server is None:
@@ -183,7 +181,12 @@ def replayed(work: Work) -> tuple[Score, int, float]:
     else:
         name = f"history_{work.number}"
         shown = replay_product(states, work.patience, work.server, name, every_poll=work.every_poll)
-    return score(states, shown), sum(1 for _ in polls(states)), perf_counter() - started
+    cost = {
+        "polls": sum(1 for _ in polls(states)),
+        "polls_made": shown.polls,
+        "seconds": round(perf_counter() - started, 1),
+    }
+    return score(states, shown), cost
 
 
 def curve(files: Sequence[Path], workers: ProcessPoolExecutor) -> list[Mapping[str, object]]:
@@ -191,7 +194,7 @@ def curve(files: Sequence[Path], workers: ProcessPoolExecutor) -> list[Mapping[s
     points: list[Mapping[str, object]] = []
     for hours in PATIENCES:
         works = [Work(file, timedelta(hours=hours), None) for file in files]
-        figures = reduce(add, (each for each, _, _ in workers.map(replayed, works))).report()
+        figures = reduce(add, (each for each, _ in workers.map(replayed, works))).report()
         kept = (
             "mass_drop_false_open_nights",
             "false_open_night_hours",
@@ -243,10 +246,9 @@ def main(arguments: Sequence[str]) -> None:
         ]
         total = Score()
         started = perf_counter()
-        for work, (figures, count, seconds) in zip(works, workers.map(replayed, works), strict=True):
+        for work, (figures, cost) in zip(works, workers.map(replayed, works), strict=True):
             total += figures
-            line = {"file": work.file.name, **figures.report(), "polls": count, "seconds": round(seconds, 1)}
-            print(json.dumps(line), flush=True)
+            print(json.dumps({"file": work.file.name, **figures.report(), **cost}), flush=True)
         seconds = perf_counter() - started
         for point in curve(chosen.files, workers) if chosen.curve else ():
             print(json.dumps(point), flush=True)

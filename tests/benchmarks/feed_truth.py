@@ -145,12 +145,14 @@ def polls(states: Sequence[State], every: timedelta = timedelta(hours=1)) -> Ite
 class Shown:
     """What a system under test showed over a history: for each night the times at which it opened and closed.
 
-    ``late`` are nights that it still showed open after a poll that listed them, with the time of that poll.
+    ``late`` are nights that it still showed open after a poll that listed them, with the time of that poll;
+    ``polls`` counts the polls that were made.
     """
 
     turned: dict[date, list[tuple[datetime, bool]]] = field(default_factory=lambda: defaultdict(list))
     late: dict[date, datetime] = field(default_factory=dict)
     closing_delay: timedelta = timedelta()
+    polls: int = 0
 
     def turn(self, night: date, at: datetime, *, is_open: bool) -> None:
         """From ``at`` on the night is open, or closed."""
@@ -164,6 +166,7 @@ class Shown:
 
     def check_closings(self, at: datetime, listed: Iterator[date]) -> None:
         """Note which of the nights that a poll at ``at`` listed are shown open after it, and for how long."""
+        self.polls += 1
         late = {night for night in listed if self.is_open(night)}
         for night in late:
             self.late.setdefault(night, at)
@@ -210,9 +213,7 @@ class Score:
     closing_delay_hours: float = 0.0
 
     def __add__(self, other: "Score") -> "Score":
-        total = Score(
-            *(getattr(self, name) + getattr(other, name) for name in Score.__slots__[:-1]),
-        )
+        total = Score(*(getattr(self, name) + getattr(other, name) for name in Score.__slots__[:-1]))
         total.closing_delay_hours = max(self.closing_delay_hours, other.closing_delay_hours)
         return total
 

@@ -25,7 +25,7 @@ from channel_sync.storage.database import Database
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """A data folder that does not exist yet; its server is stopped whatever happens."""
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"pg-{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
         path = Path(folder).resolve() / "data"
         try:

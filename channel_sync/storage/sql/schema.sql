@@ -107,6 +107,7 @@ CREATE TABLE listing (
     retired_at         timestamptz,
     UNIQUE (channel_account_id, external_id)
 );
+CREATE INDEX listing_unit_type ON listing (unit_type_id);
 COMMENT ON TABLE listing IS 'One row per mapping of a unit type (and rate plan) to what a channel account sells.';
 COMMENT ON COLUMN listing.listing_id IS 'Our own key.';
 COMMENT ON COLUMN listing.channel_account_id IS 'The account that sells it.';
@@ -262,7 +263,7 @@ COMMENT ON COLUMN channel_availability.closure IS 'Why it is closed: booked, blo
 COMMENT ON COLUMN channel_availability.reference IS 'The channel''s own id of what closes it: reservation code or feed UID.';
 COMMENT ON COLUMN channel_availability.held_since IS 'Since when the source no longer lists it as closed while we keep it closed.';
 COMMENT ON COLUMN channel_availability.release_at_s IS 'At which reading of the listing''s own clock (listing_state.observed_s) it opens if it is still not listed.';
-COMMENT ON COLUMN channel_availability.hold_reason IS 'Why it is held: first_seen, absent, mass_absent, empty, unread.';
+COMMENT ON COLUMN channel_availability.hold_reason IS 'Why it is held: first_seen, edited, absent, unblocked, mass_absent, empty or unread; see channel_sync.sync.release.';
 COMMENT ON COLUMN channel_availability.sync_log_id IS 'The observation that wrote this row.';
 
 CREATE TABLE channel_price (

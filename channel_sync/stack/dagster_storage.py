@@ -1,6 +1,6 @@
 """Dagster's own storage, made ready before Dagster's processes start.
 
-    python -m channel_sync.dagster_storage [HOST:PORT]
+    python -m channel_sync.stack.dagster_storage [HOST:PORT]
 
 Makes the tables of the instance in DAGSTER_HOME, so that several processes that start together need not race for it.
 With the address of a code server that is gone, ends the runs it had launched: their processes are gone too, and

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from channel_sync import config
-from channel_sync.dagster_storage import end_orphaned_runs
+from channel_sync.stack.dagster_storage import end_orphaned_runs
 from channel_sync.storage.database import Database, create_database
 from channel_sync.storage.embedded import EmbeddedServer
 

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from channel_sync.portfolio_file import did_you_mean
+from channel_sync.portfolio.document import did_you_mean
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")

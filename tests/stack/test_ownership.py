@@ -9,11 +9,11 @@ import pytest
 
 from adapters.errors import ConfigurationError
 from channel_sync import config
-from channel_sync.ownership import living_owner, sole_owner
+from channel_sync.stack.ownership import living_owner, sole_owner
 
 _HOLDER = """
 import pathlib, sys, time
-from channel_sync.ownership import sole_owner
+from channel_sync.stack.ownership import sole_owner
 with sole_owner(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from channel_sync import config, health
-from channel_sync.processes import Service, StartFailed, Supervisor, end, marked
+from channel_sync import config
+from channel_sync.stack import health
+from channel_sync.stack.processes import Service, StartFailed, Supervisor, end, marked
 
 # Writes its own process id and that of a child of its own, then waits.
 _PARENT = """
@@ -28,7 +29,7 @@ time.sleep(60)
 """
 _OWNER = """
 import pathlib, sys, time
-from channel_sync.processes import Service, Supervisor
+from channel_sync.stack.processes import Service, Supervisor
 home = pathlib.Path(sys.argv[1])
 supervisor = Supervisor(home, {}, home, home / "logs", print)
 ready = home / "ready"
@@ -123,7 +124,7 @@ def test_what_ignores_the_request_is_killed(
     supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that does not end when asked does not stay."""
-    monkeypatch.setattr("channel_sync.processes._END_S", 0.2)
+    monkeypatch.setattr("channel_sync.stack.processes._END_S", 0.2)
     ready = tmp_path / "ready"
     supervisor.start(Service("stubborn", ("-c", _STUBBORN, str(ready)), ready.exists))
     supervisor.wait()
@@ -167,6 +168,23 @@ def test_a_service_dies_with_its_owner(tmp_path: Path) -> None:
         _until(lambda: not service.is_running() or service.status() == psutil.STATUS_ZOMBIE)
     finally:
         end(marked(tmp_path))
+
+
+def test_a_long_log_is_cut(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that has grown long is begun anew, and what it held is kept once."""
+    monkeypatch.setattr("channel_sync.stack.processes._LONGEST_LOG", 10)
+    ready, log = tmp_path / "ready", tmp_path / "logs" / "parent.log"
+    supervisor.start(_parent(tmp_path))
+    supervisor.wait()
+    log.write_text("a line of a log that is long")
+
+    supervisor.look()
+
+    assert log.read_text() == ""
+    assert log.with_suffix(".log.1").read_text() == "a line of a log that is long"
+    log.unlink()
+    supervisor.look()
+    assert ready.exists()
 
 
 def test_free_ports_differ() -> None:

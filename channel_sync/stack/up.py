@@ -23,12 +23,13 @@ from urllib.parse import urlsplit
 import psutil
 
 from adapters.errors import ConfigurationError
-from channel_sync import config, health
-from channel_sync.ownership import living_owner, sole_owner
-from channel_sync.processes import Service, Supervisor, end, marked
+from channel_sync import config
+from channel_sync.stack import health
+from channel_sync.stack.ownership import living_owner, sole_owner
+from channel_sync.stack.processes import Service, Supervisor, end, marked
 from channel_sync.storage import embedded
 
-SAMPLE_PORTFOLIO = Path(__file__).parent / "sandbox" / "portfolio.yaml"
+SAMPLE_PORTFOLIO = Path(__file__).parent.parent / "sandbox" / "portfolio.yaml"
 
 _HOST = "127.0.0.1"
 _DEFINITIONS = "channel_sync.definitions"
@@ -114,7 +115,7 @@ def _start(settings: config.Settings, wish: Wish, home: Path, running: ExitStack
     running.callback(_stop, supervisor, say)
 
     supervisor.run("-m", "channel_sync.cli", "migrate")
-    prepare = partial(supervisor.run, "-m", "channel_sync.dagster_storage")
+    prepare = partial(supervisor.run, "-m", "channel_sync.stack.dagster_storage")
     address_file = settings.state_dir / "code-server"
     prepare(*_former(address_file))
     address = f"{_HOST}:{code_port}"

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -216,9 +217,10 @@ def _dies_with_us() -> Callable[[], None] | None:
 
 def _keep_short(log: Path) -> None:
     """Copy and cut a log that has grown long. Its writer appends, so it goes on at the new end."""
-    if log.stat().st_size > _LONGEST_LOG:
-        shutil.copyfile(log, log.with_suffix(".log.1"))
-        os.truncate(log, 0)
+    with suppress(OSError):  # removed by somebody, or a full disk: no reason to end what runs
+        if log.stat().st_size > _LONGEST_LOG:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
 
 
 def _ended(code: int) -> str:

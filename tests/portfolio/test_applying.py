@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.errors import ConfigurationError
-from channel_sync.portfolio import Change, Portfolio, apply, render
+from channel_sync.portfolio.applying import apply, render
+from channel_sync.portfolio.model import Portfolio
 from channel_sync.storage import portfolio as stored
 from channel_sync.storage.database import Database, with_database
 from channel_sync.storage.embedded import EmbeddedServer
 from channel_sync.storage.migrate import migrate
+from channel_sync.storage.portfolio import Change
 
 TODAY = datetime.now(UTC).date()
 

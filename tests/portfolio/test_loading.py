@@ -7,7 +7,8 @@ import pytest
 from adapters.base_adapter import Declaration
 from adapters.errors import ConfigurationError
 from adapters.model import Evidence
-from channel_sync.portfolio import PortfolioError, load
+from channel_sync.portfolio.document import PortfolioError
+from channel_sync.portfolio.loading import load
 
 CHANNELS = {
     "airbnb": Declaration(
