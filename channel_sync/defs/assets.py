@@ -83,7 +83,7 @@ def _calendar_asset(subject: Subject, description: str) -> dg.AssetsDefinition:
         out=dg.Out(dg.Nothing),
     )
     def collect(
-        context: dg.OpExecutionContext, results: list[list[PullResult]], engine: dg.ResourceParam[Engine]
+        context: dg.AssetExecutionContext, results: list[list[PullResult]], engine: dg.ResourceParam[Engine]
     ) -> Iterator[dg.Output[None]]:
         flat = [result for batch in results for result in batch]
         pieces = slices(subject, context.partition_keys)
@@ -152,7 +152,7 @@ def _bookings_asset() -> dg.AssetsDefinition:
         out=dg.Out(dg.Nothing),
     )
     def collect(
-        context: dg.OpExecutionContext, results: list[list[PullResult]], engine: dg.ResourceParam[Engine]
+        context: dg.AssetExecutionContext, results: list[list[PullResult]], engine: dg.ResourceParam[Engine]
     ) -> Iterator[dg.Output[None]]:
         flat = [result for batch in results for result in batch]
         yield from report.finish(

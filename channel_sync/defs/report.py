@@ -46,7 +46,7 @@ def log_results(log: dg.DagsterLogManager, results: Sequence[PullResult]) -> Non
 
 
 def finish(
-    context: dg.OpExecutionContext,
+    context: dg.AssetExecutionContext,
     engine: Engine,
     subject: str,
     results: Sequence[PullResult],
@@ -57,43 +57,51 @@ def finish(
     A run with a failure materialises nothing: its partitions show as failed, and the same metadata, on the
     failure and as an observation of the asset, says what was stored all the same.
     """
-    metadata = _metadata(engine, subject, results, pieces)
+    counts, details = _counts(subject, results, pieces), _details(engine, subject, results, pieces)
     failed = [result for result in results if result.failed]
     if failed:
+        whole = {**counts, **details}
         context.log_event(
-            dg.AssetObservation(
-                f"channel_{subject}", metadata=metadata, description="stored before a failure"
-            )
+            dg.AssetObservation(f"channel_{subject}", metadata=whole, description="stored before a failure")
         )
         raise dg.Failure(
             description=f"{len(failed)} of {len(results)} pulls failed; what was proven is stored",
-            metadata=metadata,
+            metadata=whole,
             allow_retries=False,
         )
-    context.add_output_metadata(metadata)
+    # A run materialises up to two years of months, and each keeps its metadata: the tables stand on the first alone.
+    first = min(context.partition_keys)
+    context.add_asset_metadata({**counts, "details": f"with partition {first}"})
+    context.add_asset_metadata(details, partition_key=first)
     yield dg.Output(None)
 
 
-def _metadata(
-    engine: Engine, subject: str, results: Sequence[PullResult], pieces: Sequence[Slice]
-) -> Mapping[str, dg.MetadataValue]:
+def _counts(
+    subject: str, results: Sequence[PullResult], pieces: Sequence[Slice]
+) -> dict[str, dg.MetadataValue]:
     totals = _totals(results)
     outcomes = Counter(result.entry.outcome for result in results)
     found: dict[str, dg.MetadataValue] = {
         "window": dg.MetadataValue.text("; ".join(f"{piece.account} {piece.window}" for piece in pieces)),
         "pulled": dg.MetadataValue.int(len(results)),
+        "outcomes": dg.MetadataValue.text(", ".join(f"{count} {word}" for word, count in outcomes.items())),
         "rows read": dg.MetadataValue.int(totals["rows_read"]),
         "rows changed": dg.MetadataValue.int(totals["rows_changed"]),
         "parts not readable": dg.MetadataValue.int(totals["problems"]),
         "requests": dg.MetadataValue.int(totals["requests"]),
         "seconds waited": dg.MetadataValue.float(round(sum(result.entry.waited_s for result in results), 1)),
-        "outcomes": dg.MetadataValue.json(dict(outcomes)),
-        "listings": _listings(results),
     }
     if subject == "availability":
-        found["nights closed"] = dg.MetadataValue.int(totals["nights_closed"])
-        found["nights opened"] = dg.MetadataValue.int(totals["nights_opened"])
-        found["nights held"] = dg.MetadataValue.int(totals["nights_held"])
+        for name in ("nights_closed", "nights_opened", "nights_held"):
+            found[name.replace("_", " ")] = dg.MetadataValue.int(totals[name])
+    return found
+
+
+def _details(
+    engine: Engine, subject: str, results: Sequence[PullResult], pieces: Sequence[Slice]
+) -> dict[str, dg.MetadataValue]:
+    found = {"listings": _listings(results)}
+    if subject == "availability":
         found["occupancy of the next 90 days"] = _occupancy(
             engine, sorted({piece.account for piece in pieces})
         )

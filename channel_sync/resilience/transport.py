@@ -3,9 +3,11 @@
 An adapter is handed a client built here and cannot get past it.
 """
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 
 import httpx
 
@@ -68,13 +70,19 @@ class _BoundedStream(httpx.SyncByteStream):
         self._inner.close()
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted, read once a process: reading them costs more than a small pull."""
+    return httpx.create_ssl_context()
+
+
 class GuardedClient(httpx.Client):
     """An httpx client whose every answer is bounded. Redirects are followed only where a channel asks for it."""
 
     def __init__(self, *, connections: int = 8) -> None:
         """``connections`` bounds what is open to the channel at one time."""
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._guard = GuardedTransport(httpx.HTTPTransport(limits=limits))
+        self._guard = GuardedTransport(httpx.HTTPTransport(verify=_trusted(), limits=limits))
         super().__init__(
             transport=self._guard,
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),

@@ -144,12 +144,15 @@ def test_metadata_tells_operators_what_happened(
     definitions: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     """Rows, changes, holds, waits, requests, window, listings and a chart of the next 90 days."""
-    run(definitions, instance, "availability", "feeds-demo", date(2026, 3, 1), date(2026, 8, 1))
+    result = run(definitions, instance, "availability", "feeds-demo", date(2026, 3, 1), date(2026, 8, 1))
 
-    event = instance.get_latest_materialization_event(dg.AssetKey("channel_availability"))
-    assert event is not None
-    assert event.asset_materialization is not None
-    metadata = event.asset_materialization.metadata
+    by_partition = {
+        event.step_materialization_data.materialization.partition: event.step_materialization_data.materialization
+        for event in result.get_asset_materialization_events()
+    }
+    assert 6 == len(by_partition)
+    assert "listings" not in by_partition["feeds-demo|2026-04-01"].metadata
+    metadata = by_partition["feeds-demo|2026-03-01"].metadata
     assert {
         "window",
         "pulled",
