@@ -4,7 +4,8 @@ The schedules tick every minute and launch only the accounts whose minute it is:
 portfolio, and a schedule per account would have to be redeployed with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from zlib import crc32
 
 import dagster as dg
@@ -36,32 +37,38 @@ def minute_at_night(account: str) -> int:
     return crc32(account.encode()) % 60
 
 
-def _quarter_hourly(subject: str) -> dg.ScheduleDefinition:
+def _schedule(
+    subject: str,
+    *,
+    name: str,
+    cron: str,
+    is_due: Callable[[str, datetime], bool],
+    everything: bool,
+    description: str,
+) -> dg.ScheduleDefinition:
+    """A schedule that at each tick launches the accounts that are due and not still under way."""
+
     @dg.schedule(
-        name=f"{subject}_every_{EVERY_MINUTES}_minutes",
+        name=name,
         job=JOBS[subject],
-        cron_schedule="* * * * *",
+        cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Pull {subject} of each account every {EVERY_MINUTES} minutes, at the account's own minute.",
+        description=description,
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
     ) -> list[dg.RunRequest] | dg.SkipReason:
         now = context.scheduled_execution_time
-        due = [
-            account
-            for account in _accounts(context, engine, subject)
-            if minute_of(account.code) == now.minute % EVERY_MINUTES
-        ]
+        due = [account for account in _accounts(context, engine, subject) if is_due(account.code, now)]
         requests = [
             pull_request(
                 engine,
                 subject,
                 account,
                 now,
-                run_key=f"{subject}:{account.code}:quarter:{now.isoformat()}",
-                everything=False,
+                run_key=f"{name}:{account.code}:{now.isoformat()}",
+                everything=everything,
             )
             for account in due
             if not _under_way(context, subject, account.code)
@@ -73,41 +80,29 @@ def _quarter_hourly(subject: str) -> dg.ScheduleDefinition:
     return schedule
 
 
+def _quarter_hourly(subject: str) -> dg.ScheduleDefinition:
+    return _schedule(
+        subject,
+        name=f"{subject}_every_{EVERY_MINUTES}_minutes",
+        cron="* * * * *",
+        is_due=lambda account, now: minute_of(account) == now.minute % EVERY_MINUTES,
+        everything=False,
+        description=f"Pull {subject} of each account every {EVERY_MINUTES} minutes, at the account's own minute.",
+    )
+
+
 def _nightly(subject: str) -> dg.ScheduleDefinition:
-    @dg.schedule(
+    return _schedule(
+        subject,
         name=f"{subject}_nightly",
-        job=JOBS[subject],
-        cron_schedule=f"* {NIGHTLY_HOUR} * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        cron=f"* {NIGHTLY_HOUR} * * *",
+        is_due=lambda account, now: minute_at_night(account) == now.minute,
+        everything=True,
         description=(
             f"Pull {subject} of each account whole, once a night: the whole horizon, and whole answers even where the "
             "channel could say that nothing changed."
         ),
     )
-    def schedule(
-        context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
-    ) -> list[dg.RunRequest] | dg.SkipReason:
-        now = context.scheduled_execution_time
-        due = [
-            account
-            for account in _accounts(context, engine, subject)
-            if minute_at_night(account.code) == now.minute
-        ]
-        requests = [
-            pull_request(
-                engine,
-                subject,
-                account,
-                now,
-                run_key=f"{subject}:{account.code}:night:{now.isoformat()}",
-                everything=True,
-            )
-            for account in due
-        ]
-        return requests or dg.SkipReason("no account is due this minute")
-
-    return schedule
 
 
 def _accounts(context: dg.ScheduleEvaluationContext, engine: Engine, subject: str) -> Iterator[AccountRow]:
