@@ -5,8 +5,10 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from adapters.model import Stay
 from channel_sync.defs.partitions import range_tags
 from channel_sync.sandbox.faults import Fault
+from channel_sync.sync import plan
 from tests.house import NOW, House
 
 
@@ -103,9 +105,10 @@ def test_a_check_fails_on_what_it_is_for(
     damage: str,
 ) -> None:
     """Each check finds its own kind of damage."""
-    for pulled in ("availability", "pricing", "bookings"):
-        start = date(2026, 1, 1) if pulled == "bookings" else date(2026, 4, 1)
-        assert run(definitions, instance, pulled, "airbnb-demo", start, NOW.date().replace(month=4)).success
+    house.pull("airbnb-demo")
+    house.pull("airbnb-demo", "pricing")
+    house.pull_bookings("airbnb-demo", Stay(date(2026, 1, 1), date(2026, 4, 1)))
+    plan.discover(house.engine, "run", "airbnb-demo")
     house.execute(damage)
     key = dg.AssetCheckKey(dg.AssetKey(f"channel_{subject}"), check)
 
