@@ -1,6 +1,8 @@
 """Jobs: one for each asset's pull with its checks, and the housekeeping of runs."""
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 
@@ -28,15 +30,21 @@ JOBS = {
 
 @dg.op(description="Delete finished runs older than 30 days, with their events: Dagster keeps them for ever.")
 def delete_old_runs(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine]) -> None:
-    """Runs are deleted oldest first, a bounded number at a time; the tables' own sync log stays."""
+    """Runs are deleted oldest first, with what they printed and handed from step to step; the sync log stays."""
+    instance = context.instance
     finished = dg.RunsFilter(
         updated_before=engine.clock() - KEEP_RUNS,
         statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
     )
-    records = context.instance.get_run_records(finished, limit=_RUNS_AT_A_TIME, ascending=True)
-    for record in records:
-        context.instance.delete_run(record.dagster_run.run_id)
-    context.log.info(f"{len(records)} old runs deleted")
+    deleted = 0
+    while records := instance.get_run_records(finished, limit=_RUNS_AT_A_TIME, ascending=True):
+        for record in records:
+            run_id = record.dagster_run.run_id
+            instance.compute_log_manager.delete_logs(prefix=[run_id])
+            shutil.rmtree(Path(instance.storage_directory()) / run_id, ignore_errors=True)
+            instance.delete_run(run_id)
+        deleted += len(records)
+    context.log.info(f"{deleted} old runs deleted")
 
 
 @dg.op(description="Drop staging tables that killed runs left behind.")

@@ -24,7 +24,8 @@ def portfolio_accounts(
 ) -> dg.SensorResult | dg.SkipReason:
     """Compare the accounts of each subject with its partitions and ask for the difference."""
     with engine.database.connect() as connection:
-        rows = {row.code: row for row in portfolio.accounts(connection)}
+        # A disabled account keeps its partitions: a person may still pull it, and sees what was pulled.
+        rows = {row.code: row for row in portfolio.accounts(connection, enabled_only=False)}
     channels = [(code, engine.declaration_of(row)) for code, row in rows.items()]
     changes: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
     runs: list[dg.RunRequest] = []
@@ -45,6 +46,7 @@ def portfolio_accounts(
                     everything=False,
                 )
                 for code in added
+                if rows[code].enabled
             ]
         if removed := sorted(known - wanted):
             changes.append(definition.build_delete_request(removed))

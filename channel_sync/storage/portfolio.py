@@ -55,9 +55,9 @@ class ListingRow:
     secrets: Mapping[str, str]
 
 
-def accounts(connection: psycopg.Connection) -> list[AccountRow]:
-    """Every account that schedules pull, in order of code: enabled and not retired."""
-    return _accounts(connection, code=None, enabled_only=True)
+def accounts(connection: psycopg.Connection, *, enabled_only: bool = True) -> list[AccountRow]:
+    """Every account in the portfolio, in order of code; by default those that schedules pull."""
+    return _accounts(connection, code=None, enabled_only=enabled_only)
 
 
 def account(connection: psycopg.Connection, code: str) -> AccountRow:
