@@ -143,8 +143,8 @@ def calendar_from_wire(
             raise UnexpectedResponse(f"{what}: {night} is stated twice")
         elif night in window:
             days[night] = raw
-    missing = [night for night in window if night not in days]
-    if missing:
+    if len(days) != len(window):  # each of them is one of the window's
+        missing = [night for night in window if night not in days]
         raise UnexpectedResponse(
             f"{what}: {len(missing)} of {len(window)} nights are missing, the first is {missing[0]}"
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from channel_sync.defs.assets import channel_availability, channel_bookings, channel_pricing
-from channel_sync.storage import nights
+from channel_sync.storage import nights, observations
 from channel_sync.sync.engine import Engine
 
 KEEP_RUNS = timedelta(days=30)
@@ -55,8 +55,19 @@ def drop_abandoned_staging(context: dg.OpExecutionContext, engine: dg.ResourcePa
     context.log.info(f"{len(dropped)} abandoned staging tables dropped")
 
 
-@dg.job(description="Keep Dagster's storage and the staging schema from growing without end.")
+@dg.op(
+    description="Delete lines of the sync log older than 30 days that say no more than that nothing changed."
+)
+def forget_uneventful_pulls(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine]) -> None:
+    """Every listing is a line each quarter of an hour. Lines that changed something stay: rows point at them."""
+    with engine.database.connect() as connection:
+        forgotten = observations.forget_uneventful_pulls(connection, engine.clock() - KEEP_RUNS)
+    context.log.info(f"{forgotten} lines of the sync log deleted")
+
+
+@dg.job(description="Keep Dagster's storage, the staging schema and the sync log from growing without end.")
 def housekeeping() -> None:
-    """Both steps are independent."""
+    """The steps are independent."""
     delete_old_runs()
     drop_abandoned_staging()
+    forget_uneventful_pulls()

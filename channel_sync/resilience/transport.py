@@ -11,7 +11,7 @@ from functools import cache
 
 import httpx
 
-MAX_BODY_BYTES = 32 * 1024 * 1024  # a year of one listing's calendar is about 60 kB
+MAX_BODY_BYTES = 32 * 1024 * 1024  # a year of one listing's calendar is about 100 kB
 CONNECT_S = 10.0
 READ_S = 30.0  # silence between two reads
 WHOLE_ANSWER_S = 120.0  # from sending to the last byte: a slow drip must not hold a run for ever

@@ -152,6 +152,11 @@ def stored_nights(
         return cursor.fetchall()
 
 
+def forget_uneventful_pulls(connection: psycopg.Connection, before: datetime) -> int:
+    """Delete lines of the log that are older than ``before`` and say no more than "nothing changed"; return how many."""
+    return connection.execute(query("forget_uneventful_pulls"), {"before": before}).rowcount
+
+
 def last_success(connection: psycopg.Connection, channel_account_id: int, subject: str) -> datetime | None:
     """When a pull of this subject of the account last ended well; None before the first."""
     row = connection.execute(

@@ -13,7 +13,7 @@ from channel_sync.storage.observations import LogEntry
 from channel_sync.sync.engine import Engine
 from channel_sync.sync.pull import Batch
 
-LISTINGS_PER_BATCH = 50  # a batch is what one step pulls, stores and, on a re-execution, repeats
+LISTINGS_PER_BATCH = 64  # what one step pulls, stores and, on a re-execution, repeats; full rounds of 8 threads
 DISCOVER_EVERY = timedelta(hours=20)
 
 

@@ -54,7 +54,9 @@ def store_batch(engine: Engine, pulled: PulledBatch) -> list[PullResult]:
         staging = Staging.attach(connection, batch.subject, batch.name)
         states = observations.lock_states(connection, batch.subject, batch.listing_ids)
         stored = {
-            one.listing.listing_id: _Stored(one, _outcome(one, states.get(one.listing.listing_id)))
+            one.listing.listing_id: _Stored(
+                one, _outcome(one, states.get(one.listing.listing_id), engine.clock())
+            )
             for one in pulled.listings
         }
         stated = [
@@ -69,13 +71,16 @@ def store_batch(engine: Engine, pulled: PulledBatch) -> list[PullResult]:
         return _write_results(connection, pulled, stored.values(), engine.clock())
 
 
-def _outcome(pulled: Pulled, state: ListingState | None) -> str:
-    """What becomes of a listing's answer. A feed's is never skipped: holds run on while it stays the same."""
+def _outcome(pulled: Pulled, state: ListingState | None, now: datetime) -> str:
+    """What becomes of a listing's answer. A feed's is never skipped: holds run on while it stays the same.
+
+    An observation from the future is another machine's wrong clock, not a newer one: it supersedes nothing.
+    """
     if pulled.error is not None:
         return "failed"
     if state is None:
         return "stored"
-    if state.observed_at > pulled.started_at:
+    if pulled.started_at < state.observed_at <= now:
         return "superseded"
     same = pulled.evidence is Evidence.EXPLICIT and state.fingerprint == pulled.fingerprint
     return "unchanged" if same else "stored"

@@ -41,3 +41,18 @@ def test_old_runs_go_with_their_files_and_young_ones_stay(
     assert instance.get_run_by_id(run_id) is None
     assert not files.exists()
     assert house.rows("SELECT * FROM sync_log WHERE run_id = %s", run_id)
+
+
+def test_pulls_that_changed_nothing_are_forgotten_in_time(house: House, instance: dg.DagsterInstance) -> None:
+    """Old lines that say "nothing changed" go if a later success is on record; all others stay."""
+    house.pull("airbnb-demo")
+    for _ in range(3):
+        house.sandbox.clock.advance(timedelta(minutes=15))
+        house.pull("airbnb-demo")
+    assert [{"count": 24}] == house.rows("SELECT count(*) FROM sync_log")
+
+    tidy(house, instance, house.sandbox.clock.now() + KEEP_RUNS + timedelta(days=1))
+
+    assert [{"outcome": "stored", "count": 6}, {"outcome": "unchanged", "count": 6}] == house.rows(
+        "SELECT outcome, count(*) FROM sync_log GROUP BY outcome ORDER BY outcome"
+    )

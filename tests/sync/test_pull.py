@@ -183,3 +183,19 @@ def test_a_batch_that_is_stored_leaves_no_staging_table(house: House) -> None:
     assert [] == house.rows(
         "SELECT relname FROM pg_class WHERE relnamespace = 'channel_sync_staging'::regnamespace AND relkind = 'r'"
     )
+
+
+def test_an_observation_from_the_future_supersedes_nothing(quiet_house: House) -> None:
+    """Another machine's clock that runs hours ahead does not keep closings out of the tables."""
+    quiet_house.pull(ACCOUNT)
+    quiet_house.execute("UPDATE listing_state SET observed_at = observed_at + interval '5 hours'")
+    clock = quiet_house.sandbox.clock
+    quiet_house.sandbox.world.book(
+        "1001", date(2026, 6, 2), date(2026, 6, 4), at=clock.now() + timedelta(minutes=1)
+    )
+    clock.advance(timedelta(minutes=15))
+
+    results = by_listing(quiet_house.pull(ACCOUNT))
+
+    assert "stored" == results["1001"].entry.outcome
+    assert {date(2026, 6, 2), date(2026, 6, 3)} == quiet_house.closed_nights("1001")

@@ -83,6 +83,20 @@ ON CONFLICT (channel_account_id, external_id) DO UPDATE SET
 WHERE (known.name, known.currency, known.active) IS DISTINCT FROM (excluded.name, excluded.currency, excluded.active)
    OR known.last_seen_at < excluded.last_seen_at - interval '20 hours';
 
+-- name: forget_uneventful_pulls
+-- Old lines of pulls that changed nothing, where a later success of the same pull is on record.
+DELETE FROM channel_sync.sync_log AS old
+WHERE old.finished_at < %(before)s
+  AND old.rows_changed = 0
+  AND EXISTS (
+      SELECT FROM channel_sync.sync_log AS later
+      WHERE later.channel_account_id = old.channel_account_id
+        AND later.listing_id IS NOT DISTINCT FROM old.listing_id
+        AND later.subject = old.subject
+        AND later.outcome <> 'failed'
+        AND later.started_at > old.started_at
+  );
+
 -- name: last_success
 -- When a pull of this subject of the account last ended well.
 SELECT max(started_at)
