@@ -6,7 +6,8 @@ import dagster as dg
 
 from channel_sync import config
 
-logger = logging.getLogger(__name__)
+# Under "dagster", whose lines Dagster's own servers show: they leave other loggers without a handler.
+logger = logging.getLogger("dagster.channel_sync")
 
 
 @dg.definitions
