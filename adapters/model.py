@@ -179,11 +179,14 @@ class Problem:
 
     ``where`` names the part (a UID, a confirmation code, a date), ``reason`` says what is wrong with it,
     ``raw`` is the part itself without secrets, card data and guests' details, at most 4,000 characters.
+    ``mended``: the part was read all the same, by a reading on the safe side that the channel's README states: it
+    leaves no night unread.
     """
 
     where: str
     reason: str
     raw: str
+    mended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ def test_every_channel_is_under_the_import_contracts() -> None:
     channels = {f"adapters.{name}" for name in CHANNELS}
 
     (apart,) = (contract for contract in contracts if contract["type"] == "independence")
-    (hidden,) = (contract for contract in contracts if "adapters.factory" in contract.get("allowed_importers", ()))
+    (hidden,) = (
+        contract for contract in contracts if "adapters.factory" in contract.get("allowed_importers", ())
+    )
     assert channels == set(apart["modules"])
     assert channels == set(hidden["protected_modules"])

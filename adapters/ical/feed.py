@@ -1,10 +1,17 @@
 """The bytes of a feed as components and properties (RFC 5545, 3.1 and 3.4), or the proof that they are not whole.
 
-What a component *means* is adapters.ical.mapping's business.
+``icalendar`` reads each line for itself, so that a line it refuses costs only itself. What a component *means* is
+adapters.ical.mapping's business.
 """
 
 import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TypeAlias
+
+from icalendar.parser import Contentline, unescape_backslash
 
 from adapters.errors import UnexpectedResponse
 
@@ -13,28 +20,21 @@ from adapters.errors import UnexpectedResponse
 _LINE_END = re.compile(rb"\r{0,2}\n|\r")
 # No blank after the colon: "End: Monday" is a guest's note behind an unescaped line break, not a component's end.
 _BRACKET = re.compile(r"(BEGIN|END):([A-Z0-9-]+)", re.IGNORECASE)
-_QUOTED_HEAD = re.compile(r'(?:[^":]|"[^"]*")*')
 _AROUND_A_LINE = " \t\x00\ufeff"
+
+_Head: TypeAlias = tuple[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One content line: ``name`` in capitals, ``parameters`` and ``value`` as they stand, still escaped.
+    """One content line: ``name`` and the parameters' names in capitals, parameters without quotes, ``value`` unescaped.
 
     A line without a colon is a property with an empty value: a cut DTEND is then seen as unreadable, not absent.
     """
 
     name: str
-    parameters: str
+    parameters: Mapping[str, str]
     value: str
-
-    def parameter(self, name: str) -> str:
-        """The parameter's value without quotes; empty where it is absent."""
-        for part in self.parameters.split(";"):
-            key, _, value = part.partition("=")
-            if key.strip().upper() == name:
-                return value.strip().strip('"')
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,15 @@ def feed_from_wire(body: bytes, what: str) -> Feed:
     feed = Feed()
     path: list[Component] = []
     calendars = 0
+    heads = cache(
+        _head_from_wire
+    )  # a feed has few different ones; they may name guests, so it goes with the feed
     for line in _lines(body):
         bracket = _BRACKET.fullmatch(line)
         if bracket is None:
             if not path:
                 raise UnexpectedResponse(f"{what}: {_described(body)}, not a calendar")
-            path[-1].properties.append(_property(line))
+            path[-1].properties.append(_property(line, heads))
         elif bracket[1].upper() == "BEGIN":
             name = bracket[2].upper()
             if not path and name != "VCALENDAR":
@@ -110,12 +113,21 @@ def _lines(body: bytes) -> list[str]:
     return [line for line in lines if line]
 
 
-def _property(line: str) -> Property:
-    head, _, value = line.partition(":")
-    if '"' in head and (quoted := _QUOTED_HEAD.match(line)) and line[quoted.end() :].startswith(":"):
-        head, value = quoted[0], line[quoted.end() + 1 :]
-    name, _, parameters = head.partition(";")
-    return Property(name.strip().upper(), parameters, value)
+def _property(line: str, heads: Callable[[str], _Head]) -> Property:
+    """The line as icalendar reads it; else without its quotes, one of which never ends; else without parameters."""
+    for attempt in (line, line.replace('"', "")):
+        with suppress(Exception):  # whatever the library makes of a damaged line, its neighbours count
+            value = Contentline(attempt).value_separator_index() + 1  # type: ignore[no-untyped-call] # icalendar's gap
+            return Property(*heads(attempt[:value]), unescape_backslash(attempt[value:]))
+    head, _, rest = line.partition(":")
+    return Property(head.partition(";")[0].strip().upper(), {}, rest)
+
+
+def _head_from_wire(head: str) -> _Head:
+    """What stands before the value, the colon included; raises what the library raises."""
+    name, found, _ = Contentline(head).parts()  # type: ignore[no-untyped-call] # icalendar's gap
+    parameters = {key: each if isinstance(each, str) else ",".join(each) for key, each in found.items()}
+    return name.upper(), parameters
 
 
 def _described(body: bytes) -> str:

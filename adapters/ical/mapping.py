@@ -31,7 +31,7 @@ _BOOKED, _BLOCKED, _UNKNOWN = ClosureKind.BOOKED, ClosureKind.BLOCKED, ClosureKi
 # Both patterns are searched for, without regard to case. Tools that merge feeds put a listing's id before
 # SUMMARY and UID, and Airbnb translates SUMMARY for ?locale=: hence the rows by UID.
 _KINDS: Sequence[tuple[str, re.Pattern[str], re.Pattern[str], ClosureKind]] = tuple(
-    (who, re.compile(uid, re.IGNORECASE), re.compile(summary, re.IGNORECASE), kind)
+    (who, re.compile(uid, re.IGNORECASE), re.compile(summary, re.IGNORECASE | re.DOTALL), kind)
     for who, uid, summary, kind in (
         ("Google Calendar: people write what they like", r"@google\.com$", r"", _UNKNOWN),
         ("Booking.com: never tells a guest from the owner", r"@booking\.com$", r"", _UNKNOWN),
@@ -67,11 +67,12 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one event comes to. ``meaning`` is None where it closes nothing."""
+    """What one event comes to. ``meaning`` is None where it closes nothing; ``mended`` speaks of the problem."""
 
     closures: tuple[Closure, ...] = ()
     meaning: str | None = None
     problem: str | None = None
+    mended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ def observation_from_feed(feed: Feed, window: Stay, home: tzinfo) -> Observation
         if reading.meaning is not None:
             meanings.add(reading.meaning)
         if reading.problem is not None:
-            problems.append(_problem(event, f"event {position}", reading.problem))
+            problems.append(
+                _problem(event, f"event {position}", reading.problem, mended=reading.mended),
+            )
     problems.extend(
         _problem(stranger, "a part that is no event", "only events are read") for stranger in feed.strangers
     )
@@ -172,8 +175,6 @@ def _read(event: Component, window: Stay, home: tzinfo, *, expand: bool) -> Read
         stay, inverted = _coverage(start_local, max(ends, default=None), dated=start.zone is None)
     except (ValueError, OverflowError):
         return Reading(problem="DTSTART is not a date")
-    if inverted:
-        problem = problem or "ends before it begins: only its first night is closed"
     if stay is None:
         return Reading(problem=problem)
     stays, series = [stay], [line for line in event.properties if line.name in _SERIES]
@@ -182,10 +183,15 @@ def _read(event: Component, window: Stay, home: tzinfo, *, expand: bool) -> Read
     elif series:
         stays, unread = _repeated(series, start, stay, window, home)
         problem = problem or unread
+    # An all-day event has told its first night, and its end tells no more: nothing is left to be read. Of a
+    # date-time the end may be the part that is right.
+    mended = inverted and start.zone is None and problem is None
+    if inverted:
+        problem = problem or "ends before it begins: only its first night is closed"
     kind, reference = kind_and_reference(event)
-    repeats = sorted({f"{line.name};{line.parameters}:{line.value}" for line in series})
+    repeats = sorted({f"{line.name};{sorted(line.parameters.items())}:{line.value}" for line in series})
     meaning = "|".join((str(stay), kind, reference or "", *repeats))
-    return Reading(tuple(Closure(each, kind, reference) for each in stays), meaning, problem)
+    return Reading(tuple(Closure(each, kind, reference) for each in stays), meaning, problem, mended)
 
 
 def _ends(event: Component, start: datetime, home: tzinfo) -> tuple[list[datetime], str | None]:
@@ -256,12 +262,16 @@ def _moved(stay: Stay, start: Moment, home: tzinfo) -> Stay | None:
         return None
 
 
-def _problem(component: Component, otherwise: str, reason: str) -> Problem:
-    return Problem(shown_uid(component) or otherwise, reason, scrubbed(component))
+def _problem(component: Component, otherwise: str, reason: str, *, mended: bool = False) -> Problem:
+    return Problem(shown_uid(component) or otherwise, reason, scrubbed(component), mended)
 
 
 def _bounded(problems: list[Problem]) -> tuple[Problem, ...]:
     if len(problems) <= MAX_PROBLEMS:
         return tuple(problems)
-    rest = Problem("the feed", f"{len(problems) - MAX_PROBLEMS} more parts could not be read", "")
-    return (*problems[:MAX_PROBLEMS], rest)
+    rest = problems[MAX_PROBLEMS:]
+    mended = all(problem.mended for problem in rest)
+    return (
+        *problems[:MAX_PROBLEMS],
+        Problem("the feed", f"{len(rest)} more parts could not be read", "", mended),
+    )

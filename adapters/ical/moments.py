@@ -2,20 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from icalendar.prop import vDuration
+from icalendar.prop import vDDDTypes, vDuration
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from adapters.ical.feed import Property
 
-_MOMENT = re.compile(
-    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d))?(?:\.\d+)?(Z|[+-]\d\d:?\d\d)?)?",
-    re.ASCII | re.IGNORECASE,
-)
+_WRITTEN = re.compile(r"[0-9TZ:.+ -]+")  # no weeks ("2026W311"), no other digits
+# 60 is a leap second (RFC 5545, 3.3.12), which datetime does not know.
+_LEAP_SECOND = re.compile(r"(?<=T\d{4})60|(?<=T\d\d:\d\d:)60", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def until_from_wire(text: str, start: Moment, home: tzinfo) -> datetime | None:
     """UNTIL of a rule, inclusive, on the wall clock of the event's own zone; None where there is none."""
     if not text:
         return None
-    until = _moment(text, Property("UNTIL", "", text), start.zone or home)
+    until = _moment(text, Property("UNTIL", {}, text), start.zone or home)
     if until.zone is None:
         return datetime.combine(until.wall.date(), time.max)
     return until.beside(start)
@@ -74,21 +74,28 @@ def duration_from_wire(line: Property) -> timedelta:
 
 
 def _moment(value: str, line: Property, home: tzinfo) -> Moment:
-    found = _MOMENT.fullmatch(value.strip())
-    if found is None:
+    text = value.strip().upper()
+    if not _WRITTEN.fullmatch(text):
         raise ValueError("neither a date nor a date-time")
-    year, month, day, hour, minute, second, offset = found.groups()
-    midnight = datetime(int(year), int(month), int(day))  # noqa: DTZ001 - a wall clock; its zone stands beside it
-    if hour is None or line.parameter("VALUE").upper() == "DATE":
-        return Moment(midnight, None)
-    # 60 is a leap second (RFC 5545, 3.3.12), which datetime does not know.
-    wall = midnight.replace(hour=int(hour), minute=int(minute), second=min(int(second or 0), 59))
-    if offset is None:
-        return Moment(wall, _zone(line.parameter("TZID")) or home)
-    if offset.upper() == "Z":
-        return Moment(wall, UTC)
-    minutes = int(offset[1:3]) * 60 + int(offset[-2:])
-    return Moment(wall, timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes)))
+    if line.parameters.get("VALUE", "").upper() == "DATE":
+        text = re.split("[T ]", text)[0]  # tools write a time behind it, also 24:00
+    found = _date_or_datetime(_LEAP_SECOND.sub("59", text))
+    if not isinstance(found, datetime):
+        return Moment(datetime.combine(found, time()), None)
+    zone = found.tzinfo or _zone(line.parameters.get("TZID", "")) or home
+    return Moment(found.replace(microsecond=0, tzinfo=None), zone)
+
+
+def _date_or_datetime(text: str) -> date:
+    """As icalendar reads it, else as ISO 8601, which tools write too: dashes, offsets, no seconds."""
+    found: object = None
+    with suppress(Exception):  # whatever the library makes of it
+        found = vDDDTypes.from_ical(text)  # type: ignore[no-untyped-call] # icalendar's gap
+    with suppress(ValueError):  # Python's message quotes the value, ours does not
+        found = found or (date if len(text) == 10 else datetime).fromisoformat(text)
+    if isinstance(found, date):
+        return found
+    raise ValueError("neither a date nor a date-time")
 
 
 @lru_cache(maxsize=256)

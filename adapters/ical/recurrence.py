@@ -1,25 +1,26 @@
 """Recurrence rules (RFC 5545, 3.3.10) as far as a calendar of nights needs them, in bounded time.
 
-Every day of a bounded range is tested against the rule, so no rule can run for ever: general expanders search
-on to the year 9999 for a 30 February. What is not supported raises ValueError: the caller reports it.
+``icalendar`` reads the rule. Every day of a bounded range is tested against it, so no rule can run for ever: general
+expanders search on to the year 9999 for a 30 February. What is not supported raises ValueError: the caller reports it.
 """
 
-import re
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
+
+from icalendar.prop import vRecur
 
 MAX_DAYS = (
     10 * 366
 )  # tested per rule: enough for any window, and for a COUNT that began ten years ago less it
 
 _FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
-_SUPPORTED = frozenset(
-    {"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", "BYMONTHDAY", "BYMONTH"},
-)
+_SUPPORTED = frozenset({"FREQ", "INTERVAL", "COUNT", "WKST", "BYDAY", "BYMONTHDAY", "BYMONTH"})  # and UNTIL
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
-_DAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
+_SINGLE = ("FREQ", "INTERVAL", "COUNT", "WKST")
+_MOST = 999_999  # an INTERVAL or COUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Rule:
     frequency: str
     interval: int
     count: int | None
-    until: str  # as it stands: its time zone is the event's business
+    until: str  # as it stands: spelled like any other moment, and its time zone is the event's business
     week_start: int
     days: frozenset[tuple[int, int]]
     month_days: frozenset[int]
@@ -38,29 +39,39 @@ class Rule:
 
 def rule_from_wire(text: str) -> Rule:
     """Read an RRULE. Raises ValueError, without the rule's text, for one that is malformed or not supported."""
-    parts = dict(part.partition("=")[::2] for part in text.upper().replace(" ", "").split(";") if part)
-    if unsupported := sorted(parts.keys() & {"BYSETPOS", "BYWEEKNO", "BYYEARDAY"}):
+    parts = [part for part in text.upper().replace(" ", "").split(";") if part]
+    until = next((part[6:] for part in parts if part.startswith("UNTIL=")), "")
+    read = _read([part for part in parts if part != f"UNTIL={until}"])
+    if unsupported := sorted(read.keys() & {"BYSETPOS", "BYWEEKNO", "BYYEARDAY"}):
         raise ValueError(f"{unsupported[0]} in a recurrence rule is not supported")
-    if not parts.keys() <= _SUPPORTED or parts.get("FREQ") not in _FREQUENCIES:
+    (frequency,) = read.get("FREQ", [""])
+    if not read.keys() <= _SUPPORTED or frequency not in _FREQUENCIES:
         raise ValueError("not a recurrence rule by days, weeks, months or years")
-    frequency, months = parts["FREQ"], _numbers(parts.get("BYMONTH", ""), 1, 12)
-    days = _weekdays(parts.get("BYDAY", ""))
-    month_days = _numbers(parts.get("BYMONTHDAY", ""), -31, 31)
+    months = _numbers(read.get("BYMONTH", []), 1, 12)
+    month_days = _numbers(read.get("BYMONTHDAY", []), -31, 31)
+    days = frozenset((day.relative or 0, _WEEKDAYS.index(day.weekday)) for day in read.get("BYDAY", []))
     if frequency == "WEEKLY" and month_days:
         raise ValueError("BYMONTHDAY in a weekly rule is not allowed")
     in_month = frequency == "MONTHLY" or (frequency == "YEARLY" and months)
     if any(ordinal for ordinal, _ in days) and not in_month:
         raise ValueError("a numbered BYDAY outside a month is not supported")
-    return Rule(
-        frequency,
-        _positive(parts.get("INTERVAL", "1")),
-        _positive(parts["COUNT"]) if "COUNT" in parts else None,
-        parts.get("UNTIL", ""),
-        _WEEKDAYS.index(parts.get("WKST", "MO")),
-        days,
-        month_days,
-        months,
-    )
+    (interval,) = _numbers(read.get("INTERVAL", [1]), 1, _MOST)
+    (count,) = _numbers(read.get("COUNT", []), 1, _MOST) or (None,)
+    (week_start,) = read.get("WKST", _WEEKDAYS[:1])
+    return Rule(frequency, interval, count, until, _WEEKDAYS.index(week_start), days, month_days, months)
+
+
+def _read(parts: list[str]) -> dict[str, list[Any]]:
+    try:
+        read = dict(vRecur.from_ical(";".join(parts)))
+    except Exception:  # noqa: BLE001 - whatever the library raises: its message quotes the rule, ours does not
+        raise ValueError("not a recurrence rule") from None
+    whole = len(read) == len(parts) and "".join(parts).isascii()  # the library skips a part without "="
+    if not whole or any(len(read.get(name, [""])) != 1 for name in _SINGLE):
+        raise ValueError("not a recurrence rule")
+    if any(month.leap for month in read.get("BYMONTH", [])):
+        raise ValueError("a leap month in a recurrence rule is not supported")
+    return read
 
 
 def occurrences(
@@ -135,28 +146,7 @@ def _days_of(day: date) -> tuple[tuple[int, int], ...]:
     return (0, day.weekday()), (from_start, day.weekday()), (from_end, day.weekday())
 
 
-def _weekdays(text: str) -> frozenset[tuple[int, int]]:
-    found = [_DAY.fullmatch(part) for part in text.split(",") if part]
-    if None in found:
-        raise ValueError("BYDAY is not a list of weekdays")
-    return frozenset((int(day[1] or 0), _WEEKDAYS.index(day[2])) for day in found if day)
-
-
-def _numbers(text: str, least: int, most: int) -> frozenset[int]:
-    numbers = frozenset(_integer(part) for part in text.split(",") if part)
+def _numbers(numbers: list[int], least: int, most: int) -> frozenset[int]:
     if any(not least <= number <= most or number == 0 for number in numbers):
-        raise ValueError("a recurrence rule names a day or month that does not exist")
-    return numbers
-
-
-def _positive(text: str) -> int:
-    number = _integer(text)
-    if number < 1:
-        raise ValueError("a recurrence rule counts from 1")
-    return number
-
-
-def _integer(text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,6}", text):
-        raise ValueError("a recurrence rule holds a number that is none")
-    return int(text)
+        raise ValueError("a recurrence rule holds a number that is out of range")
+    return frozenset(map(int, numbers))

@@ -49,9 +49,8 @@ def _component(component: Component) -> str:
 
 
 def _line(line: Property) -> str:
-    parameters = "".join(
-        f";{part}" if _PARAMETERS.fullmatch(part) else ";…" for part in line.parameters.split(";") if part
-    )
+    told = [f"{key}={value}" for key, value in line.parameters.items()]
+    parameters = "".join(f";{each}" if _PARAMETERS.fullmatch(each) else ";…" for each in told)
     shape = _SHOWN.get(line.name)
     value = line.value.strip()
     return f"{line.name}{parameters}:{value if shape and shape.fullmatch(value) else '…'}"

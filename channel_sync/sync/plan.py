@@ -13,7 +13,9 @@ from channel_sync.storage.observations import LogEntry
 from channel_sync.sync.engine import Engine
 from channel_sync.sync.pull import Batch
 
-LISTINGS_PER_BATCH = 64  # what one step pulls, stores and, on a re-execution, repeats; full rounds of 8 threads
+LISTINGS_PER_BATCH = (
+    64  # what one step pulls, stores and, on a re-execution, repeats; full rounds of 8 threads
+)
 DISCOVER_EVERY = timedelta(hours=20)
 
 

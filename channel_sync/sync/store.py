@@ -164,7 +164,7 @@ def _decide(
         now=pulled.started_at,
         observed_s=observed_s,
         patience=timedelta(hours=listing.patience_hours),
-        unread=bool(pulled.problems),
+        unread=any(not problem.mended for problem in pulled.problems),
         approved=state is not None and state.release_approved,
     )
 

@@ -44,6 +44,35 @@ def test_nights_of_one_event(lines: tuple[str, ...], nights: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "start",
+    [
+        "DTSTART;:20260801", "DTSTART;X:20260801", "DTSTART;=;X=1:20260801", 'DTSTART;X=":20260801',
+        'DTSTART;TZID="Europe/Rome:20260801T000000', "DTSTART;TZID=Europe/Rome,x:20260801T000000",
+        "DTSTART ; VALUE=DATE:20260801", "DTSTART;VALUE=DATE:20260801T240000", "DTSTART;X=\u0000:20260801",
+    ],
+)  # fmt: skip
+def test_a_line_that_breaks_the_grammar_is_read_all_the_same(start: str) -> None:
+    """Damaged parameters cost no more than themselves."""
+    body = event(start, "DTEND:20260803", "UID:u")
+
+    assert (closed(body), observe(body).problems) == (["2026-08-01", "2026-08-02"], ())
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["2026W316", "20260801x160000", "160000", "P1D", "20260801/P1D", "٢٠٢٦٠٨٠١", "20260801,20260802", "TZID=Europe/Rome:20260801T160000"],
+)  # fmt: skip
+def test_what_only_resembles_a_date_is_a_problem(start: str) -> None:
+    """Weeks, times of day, durations, periods, lists and other digits are no start."""
+    observed = observe(event(f"DTSTART:{start}", "DTEND:20260803", "UID:u"))
+
+    assert ((), ["DTSTART is not a date"]) == (
+        observed.nights,
+        [problem.reason for problem in observed.problems],
+    )
+
+
+@pytest.mark.parametrize(
     ("zone", "nights"),
     [
         ("Europe/Rome", ["2026-08-01"]),
@@ -121,6 +150,39 @@ def test_an_inverted_event_closes_its_first_night(start: str, end: str) -> None:
 
     assert closed(body) == ["2026-08-01"]
     assert [problem.where for problem in observe(body).problems] == ["u"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "mended"),
+    [
+        (("DTSTART:20260801", "DTEND:20260701"), True),
+        (("DTSTART:20260801", "DURATION:-P1D"), True),
+        (("DTSTART:20260801", "DTEND:20260701", "RRULE:FREQ=DAILY;COUNT=2"), True),
+        (("DTSTART:20260801", "DTEND:20260701", "RRULE:FREQ=SECONDLY"), False),
+        (("DTSTART:20260801", "DTEND:20260701", "DTEND:soon"), False),
+        (("DTSTART:20260801T160000", "DTEND:20260801T110000"), False),
+        (("DTSTART:20260801", "DTEND:soon"), False),
+        (("DTSTART:20260801", "RDATE:soon"), False),
+        (("DTSTART:soon", "DTEND:20260701"), False),
+    ],
+)
+def test_only_a_safe_reading_of_the_whole_event_is_mended(lines: tuple[str, ...], *, mended: bool) -> None:
+    """A day's event that ends before it begins is read all the same; any other problem leaves something unread."""
+    (problem,) = observe(event(*lines, "UID:u")).problems
+
+    assert problem.mended is mended
+
+
+@pytest.mark.parametrize(("last", "mended"), [("DTEND:20260701", True), ("DTEND:soon", False)])
+def test_the_uncounted_rest_is_mended_only_as_a_whole(last: str, *, mended: bool) -> None:
+    """Behind the first hundred problems one that leaves something unread is not forgotten."""
+    inverted = ("BEGIN:VEVENT", "DTSTART:20260801", "DTEND:20260701", "END:VEVENT")
+
+    problems = observe(
+        calendar(*inverted * 105, "BEGIN:VEVENT", "DTSTART:20260801", last, "END:VEVENT")
+    ).problems
+
+    assert [problem.mended for problem in problems] == [True] * 100 + [mended]
 
 
 @pytest.mark.parametrize(

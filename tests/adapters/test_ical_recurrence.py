@@ -114,7 +114,9 @@ def test_an_occurrence_that_began_before_the_window_reaches_into_it() -> None:
         "FREQ=SECONDLY", "FREQ=DAILY;INTERVAL=0", "FREQ=MONTHLY;BYSETPOS=1;BYDAY=MO", "FREQ=DAILY;BYHOUR=1,2",
         "", "garbage", "FREQ=DAILY;COUNT=x", "FREQ=DAILY;BYMONTHDAY=99", "FREQ=YEARLY;BYDAY=20MO",
         "FREQ=WEEKLY;BYMONTHDAY=1", "FREQ=WEEKLY;BYDAY=XX", "FREQ=WEEKLY;WKST=XX", "FREQ=DAILY;UNTIL=soon",
-        "FREQ=DAILY;INTERVAL=٣", "FREQ=DAILY;COUNT=99999999999999999999",
+        "FREQ=DAILY;INTERVAL=٣", "FREQ=DAILY;COUNT=99999999999999999999", "FREQ=DAILY;INTERVAL=99999999999",
+        "FREQ=DAILY;COUNT=1000000000", "FREQ=DAILY,WEEKLY", "FREQ=DAILY;COUNT", "FREQ=DAILY;COUNT=2;COUNT=3",
+        "FREQ=DAILY;INTERVAL=1,2", "FREQ=DAILY;UNTIL=20260802;UNTIL=20260803", "FREQ=YEARLY;BYMONTH=5L", "FREQ=YEARLY;BYMONTH=13", "FREQ=MINUTELY;BYMONTH=2",
     ],
 )  # fmt: skip
 def test_a_rule_we_cannot_read_is_a_problem(rule: str) -> None:
@@ -125,6 +127,42 @@ def test_a_rule_we_cannot_read_is_a_problem(rule: str) -> None:
 
     assert problem.reason.startswith("RRULE: ")
     assert closed(body, WINDOW) == ["2026-08-01"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;INTERVAL=7;BYDAY=SU",
+        "FREQ=MONTHLY;INTERVAL=12;BYMONTH=1", "FREQ=DAILY;INTERVAL=999999", "FREQ=YEARLY;INTERVAL=999999",
+        "FREQ=WEEKLY;INTERVAL=999999;UNTIL=99991231T235959Z", "FREQ=DAILY;INTERVAL=999999;COUNT=999999",
+    ],
+)  # fmt: skip
+def test_a_rule_that_never_comes_true_is_quick(rule: str) -> None:
+    """Rules that a general expander follows to the year 9999 close their first occurrence at once."""
+    began = perf_counter()
+    observed = observe(event("DTSTART:20260801", f"RRULE:{rule}", "UID:u"), WINDOW)
+
+    assert perf_counter() - began < 0.5
+    assert (["2026-08-01"], ()) == ([str(each.night) for each in observed.nights], observed.problems)
+
+
+def test_escaped_semicolons_of_a_rule_are_read() -> None:
+    """Tools that escape a rule like a text mean the same rule."""
+    assert closed(event("DTSTART:20260801", "RRULE:FREQ=DAILY\\;COUNT=2"), WINDOW) == [
+        "2026-08-01",
+        "2026-08-02",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["RDATE:Lovelace", "EXDATE:Lovelace", "RRULE:FREQ=LOVELACE", "DURATION:LOVELACE"]
+)
+def test_a_problem_quotes_no_value(line: str) -> None:
+    """What the library says of a bad value, it says with the value: the reason tells nothing of it."""
+    observed = observe(event("DTSTART:20260801", line, "UID:u"), WINDOW)
+
+    assert len(observed.problems) == 1
+    assert "lovelace" not in observed.problems[0].reason.lower()
 
 
 def test_an_endless_rule_costs_a_bounded_time() -> None:

@@ -1,12 +1,14 @@
 """Feeds pulled over time: closings at once, openings when they are proven, through the real tables."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
-from adapters.model import Stay
+from adapters.model import Problem, Stay
 from channel_sync.sandbox.faults import Fault
-from tests.house import House, by_listing, hours
+from channel_sync.sync import plan, pull, store
+from tests.house import WINDOW, House, by_listing, hours
 
 ACCOUNT = "feeds-demo"
 VRBO = "harbour-studio-vrbo"  # shows listing 1001; offers ETag and Last-Modified
@@ -81,6 +83,28 @@ def test_a_cancellation_opens_after_it_is_confirmed(booked: House) -> None:
         seen.append(date(2026, 4, 6) in booked.closed_nights(VRBO))
 
     assert [True, True, False, False] == seen
+
+
+@pytest.mark.parametrize(("mended", "closed"), [(True, [True, True, False]), (False, [True, True, True])])
+def test_only_what_stayed_unread_delays_a_release(booked: House, closed: list[bool], *, mended: bool) -> None:
+    """A part that was read by a safe reading delays nothing; one that was not read holds every release for a day."""
+    world, clock = booked.sandbox.world, booked.sandbox.clock
+    code = next(stay.code for stay in world.stays("1001", clock.now()) if stay.check_in == date(2026, 4, 6))
+    world.cancel(code, at=clock.now())
+
+    seen = []
+    for poll_number in range(3):
+        clock.advance(hours(1))
+        for batch in plan.batches(
+            booked.engine, f"told-{poll_number}", "availability", ACCOUNT, [WINDOW], everything=False
+        ):
+            pulled = pull.pull_batch(booked.engine, batch)
+            told = (Problem("a UID", "ends before it begins", "", mended=mended),)
+            listings = tuple(replace(one, problems=told) for one in pulled.listings)
+            store.store_batch(booked.engine, replace(pulled, listings=listings))
+        seen.append(date(2026, 4, 6) in booked.closed_nights(VRBO))
+
+    assert seen == closed
 
 
 @pytest.mark.parametrize("kind", ["empty_feed", "shrunken_feed"])
