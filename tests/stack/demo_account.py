@@ -56,7 +56,14 @@ def worker_of(stack: WholeStack, run_id: str) -> psutil.Process:
 
 def code_server_of(stack: WholeStack) -> psutil.Process:
     """The process that holds the definitions."""
-    (server,) = [process for process in stack.processes() if "grpc" in process.cmdline()]
+
+    def serves(process: psutil.Process) -> bool:
+        try:
+            return "grpc" in process.cmdline()
+        except psutil.Error:  # it ended since it was listed
+            return False
+
+    (server,) = filter(serves, stack.processes())
     return server
 
 
