@@ -1,6 +1,7 @@
 """Bookings pulled from a simulated channel: every one stored, decided once, allocated."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from adapters.model import Booking, BookingStatus, Money, Stay
 from channel_sync.sandbox.faults import Fault
 from channel_sync.storage import bookings, observations
 from channel_sync.storage.bookings import Effect, Observation
+from channel_sync.storage.queries import query
 from tests.house import NOW, House
 
 ACCOUNT = "airbnb-demo"
@@ -202,6 +204,28 @@ def test_no_guest_reaches_the_tables(house: House, seed: int) -> None:
     }
     assert names
     assert not [name for name in names if name in text]
+
+
+def test_two_processes_may_decide_bookings_of_one_unit_type_at_once(house: House) -> None:
+    """One settles an overbooking while the other changes that very booking: both end, and the tables are sound."""
+    apply(house, booking(), booking(booking_id="HMTEST0002"))
+    with house.database.connect() as connection:
+        (account_id,) = connection.execute(
+            "SELECT channel_account_id FROM channel_account WHERE code = %s", [ACCOUNT]
+        ).fetchone() or (0,)
+        connection.execute(
+            query("lock_booking"), {"channel_account_id": account_id, "external_id": "HMTEST0002"}
+        )
+        # The other process frees the unit and gives it to the booking that is locked here.
+        with ThreadPoolExecutor(1) as other:
+            freed = other.submit(
+                apply, house, booking(status=BookingStatus.CANCELLED, revised_at=AT + timedelta(hours=1))
+            )
+            assert [Effect.CHANGED] == freed.result(timeout=10)
+
+    assert [{"external_id": "HMTEST0002"}] == house.rows(
+        "SELECT external_id FROM allocation JOIN booking USING (booking_id)"
+    )
 
 
 CHAINS = st.lists(

@@ -35,11 +35,12 @@ INSERT INTO channel_sync.booking (
 ON CONFLICT (channel_account_id, external_id) DO NOTHING;
 
 -- name: lock_booking
--- The booking as it stands, locked.
+-- The booking as it stands, locked. Not FOR UPDATE: whoever holds the unit type may be giving this booking a unit,
+-- which looks at its key, and would wait for us while we wait for the unit type.
 SELECT booking_id, listing_id, status, check_in, check_out, revised_at
 FROM channel_sync.booking
 WHERE channel_account_id = %(channel_account_id)s AND external_id = %(external_id)s
-FOR UPDATE;
+FOR NO KEY UPDATE;
 
 -- name: keep_revision
 -- Append the revision; nothing if it is already there.
@@ -139,7 +140,7 @@ JOIN channel_sync.listing
     AND listing.retired_at IS NULL
 WHERE booking.channel_account_id = %(channel_account_id)s AND booking.listing_id IS NULL
 ORDER BY booking.booking_id
-FOR UPDATE OF booking;
+FOR NO KEY UPDATE OF booking;
 
 -- name: map_booking
 -- The booking's listing is known from now on.
