@@ -4,6 +4,7 @@ A batch is copied in binary form into an unlogged table of its own, in the calle
 later, perhaps by another process. The MERGE writes new nights and nights that differ, never deletes, and returns what
 changed per listing; neither step's memory grows with the number of rows. Serialising two batches that hold the same
 listing is the caller's business (``observations.lock_states``).
+Nights of a listing that has none yet are inserted as they are: there is nothing to compare.
 """
 
 import json
@@ -26,7 +27,7 @@ Subject = Literal["availability", "pricing"]
 
 _SCHEMA = "channel_sync_staging"
 _LONGEST_NAME = 63  # bytes of an identifier; Postgres would cut a longer one without a word
-_FINGERPRINT_VERSION = "1"
+_FINGERPRINT_VERSION = "2"
 _ROWS_PER_PIECE = 4096
 
 
@@ -151,20 +152,26 @@ class Staging:
             return {}
         # Without it the planner guesses the size and may look up a million nights one by one.
         self.connection.execute(SQL("ANALYZE {}").format(self._table))
-        statement = SQL(query(_TARGETS[self.subject].merge)).format(staging=self._table)
-        wanted = None if listing_ids is None else list(listing_ids)
-        changes, unknown = {}, []
-        for listing_id, inserted, updated, closed, opened, known in self.connection.execute(
-            statement, {"listing_ids": wanted}
-        ):
-            changes[listing_id] = Changes(inserted, updated, closed, opened)
-            if not known:
-                unknown.append(listing_id)
+        # What is merged is counted in memory, by night: a batch of 64 listings takes a few megabytes.
+        self.connection.execute("SET LOCAL work_mem = '64MB'")
+        names = {"staging": self._table, "table": Identifier(_TARGETS[self.subject].table)}
+        wanted = {"listing_ids": None if listing_ids is None else list(listing_ids)}
+        listings = self.connection.execute(SQL(query("staged_listings")).format(**names), wanted).fetchall()
+        unknown = sorted(listing_id for listing_id, _, _, known in listings if not known)
         if unknown:
             # What a foreign key would say, once per listing and not once per night.
-            raise psycopg.errors.ForeignKeyViolation(
-                f"nights of listings that do not exist: {sorted(unknown)}"
-            )
+            raise psycopg.errors.ForeignKeyViolation(f"nights of listings that do not exist: {unknown}")
+        # Where a listing has no night yet there is nothing to compare, which halves the time.
+        first = {listing_id: nights for listing_id, nights, has_nights, _ in listings if not has_nights}
+        others = [listing_id for listing_id, _, has_nights, _ in listings if has_nights]
+        changes = {listing_id: Changes(inserted=nights) for listing_id, nights in first.items()}
+        if first:
+            insert = SQL(query("insert_first_nights")).format(**names)
+            self.connection.execute(insert, {"listing_ids": list(first)})
+        if others:
+            merge = SQL(query(_TARGETS[self.subject].merge)).format(staging=self._table)
+            for listing_id, *counts in self.connection.execute(merge, {"listing_ids": others}):
+                changes[listing_id] = Changes(*counts)
         return changes
 
     def rows(self, listing_id: int) -> list[AvailabilityRow]:
@@ -223,7 +230,11 @@ def fingerprint(rows: Iterable[AvailabilityRow] | Iterable[PriceRow]) -> str:
     while piece := list(islice(source, _ROWS_PER_PIECE)):
         *columns, _ = zip(*piece, strict=True)
         for column in columns:
-            digest.update(_encode(_plain(column)).encode())
+            first = column[0]
+            if column.count(first) == len(column):  # as most columns of a calendar are
+                digest.update(f"{len(column)} times {first!r};".encode())
+            else:
+                digest.update(_encode(_plain(column)).encode())
     return f"{_FINGERPRINT_VERSION}:{digest.hexdigest()}"
 
 

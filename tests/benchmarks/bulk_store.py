@@ -16,6 +16,7 @@ WAL is what the whole server wrote to its log; rows written are those of the tar
 """
 
 import argparse
+import gc
 import json
 import resource
 import subprocess
@@ -240,6 +241,7 @@ _CANDIDATES: dict[str, Callable[[Task], None]] = {
 def measure(candidate: str, task: Task) -> Figures:
     """Run one candidate in this process."""
     before, written_before = _server(task.url)
+    gc.freeze()  # for every candidate alike: the modules that are loaded are not what is measured
     began = time.perf_counter()
     _CANDIDATES[candidate](task)
     seconds = time.perf_counter() - began

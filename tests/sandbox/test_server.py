@@ -93,7 +93,9 @@ def test_no_thread_outlives_its_sandbox() -> None:
             client.get(f"{sandbox.url}/_sandbox/health")
             port = int(sandbox.url.rpartition(":")[2])
             idle = socket.create_connection(("127.0.0.1", port), timeout=5)
-            httpx.get(f"{sandbox.url}/_sandbox/health")  # accepted after the idle one, which so is accepted too
+            httpx.get(
+                f"{sandbox.url}/_sandbox/health"
+            )  # accepted after the idle one, which so is accepted too
         with idle:
             assert idle.recv(1) == b""
         with pytest.raises(RuntimeError, match="does not run"):

@@ -4,6 +4,29 @@
 -- The columns of the table that the batch will be merged into, unlogged and without an index. The comment on it says since when.
 CREATE UNLOGGED TABLE {staging} (LIKE channel_sync.{table});
 
+-- name: staged_listings
+-- The batch's listings: how many nights it has of them, whether any is stored already, and whether they exist.
+-- The order and the limit make of "any" a look into the index; an EXISTS may be planned as a reading of the whole table.
+SELECT
+    staged.listing_id,
+    staged.nights,
+    stored.night IS NOT NULL AS has_nights,
+    EXISTS (SELECT FROM channel_sync.listing WHERE listing.listing_id = staged.listing_id) AS known
+FROM (
+    SELECT listing_id, count(*) AS nights
+    FROM {staging}
+    WHERE %(listing_ids)s::bigint[] IS NULL OR listing_id = ANY (%(listing_ids)s::bigint[])
+    GROUP BY listing_id
+) AS staged
+LEFT JOIN LATERAL (
+    SELECT night FROM channel_sync.{table} AS nights WHERE nights.listing_id = staged.listing_id ORDER BY night LIMIT 1
+) AS stored ON true;
+
+-- name: insert_first_nights
+-- The nights of these listings as they are.
+INSERT INTO channel_sync.{table}
+SELECT * FROM {staging} WHERE listing_id = ANY (%(listing_ids)s::bigint[]);
+
 -- name: merge_availability
 -- Write new nights and nights that differ, and nothing else; what was read is put in a join of its own because
 -- only Postgres 18 can return old values. Row values compare with IS DISTINCT FROM column by column.
@@ -13,7 +36,7 @@ WITH written AS (
         SELECT staged.*, stored.units_open AS units_open_before
         FROM {staging} AS staged
         LEFT JOIN channel_sync.channel_availability AS stored USING (listing_id, night)
-        WHERE (%(listing_ids)s::bigint[] IS NULL OR staged.listing_id = ANY (%(listing_ids)s::bigint[]))
+        WHERE staged.listing_id = ANY (%(listing_ids)s::bigint[])
           AND (stored.listing_id IS NULL OR (
             stored.units_open, stored.closure, stored.reference, stored.held_since, stored.release_at_s,
             stored.hold_reason
@@ -40,8 +63,7 @@ SELECT
     count(*) FILTER (WHERE action = 'INSERT') AS inserted,
     count(*) FILTER (WHERE action = 'UPDATE') AS updated,
     count(*) FILTER (WHERE units_open_before > 0 AND units_open = 0) AS closed,
-    count(*) FILTER (WHERE units_open_before = 0 AND units_open > 0) AS opened,
-    EXISTS (SELECT FROM channel_sync.listing WHERE listing.listing_id = written.listing_id) AS known
+    count(*) FILTER (WHERE units_open_before = 0 AND units_open > 0) AS opened
 FROM written
 GROUP BY listing_id;
 
@@ -53,7 +75,7 @@ WITH written AS (
         SELECT staged.*
         FROM {staging} AS staged
         LEFT JOIN channel_sync.channel_price AS stored USING (listing_id, night)
-        WHERE (%(listing_ids)s::bigint[] IS NULL OR staged.listing_id = ANY (%(listing_ids)s::bigint[]))
+        WHERE staged.listing_id = ANY (%(listing_ids)s::bigint[])
           AND (stored.listing_id IS NULL OR (
             stored.amount, stored.currency, stored.min_stay_arrival, stored.min_stay_through, stored.max_stay,
             stored.closed_to_arrival, stored.closed_to_departure, stored.stop_sell
@@ -83,8 +105,7 @@ SELECT
     count(*) FILTER (WHERE action = 'INSERT') AS inserted,
     count(*) FILTER (WHERE action = 'UPDATE') AS updated,
     0 AS closed,
-    0 AS opened,
-    EXISTS (SELECT FROM channel_sync.listing WHERE listing.listing_id = written.listing_id) AS known
+    0 AS opened
 FROM written
 GROUP BY listing_id;
 
