@@ -20,6 +20,7 @@ from adapters.model import (
     Evidence,
     NightAvailability,
     NightPrice,
+    PricingPage,
     Problem,
     Secret,
     Stay,
@@ -61,7 +62,8 @@ class Pulled:
     """What became of one listing's pull. ``error`` is None where its answer is staged or unchanged.
 
     ``started_at`` is just before the first request: what was observed is at least as new. ``said_unchanged``
-    is the channel's own word (HTTP 304), in answer to the validators of an earlier answer.
+    is the channel's own word (HTTP 304), in answer to the validators of an earlier answer. ``left_out``: nothing is
+    staged, because these rows were the ones last committed when the pull began.
     """
 
     listing: ListingRow
@@ -73,6 +75,7 @@ class Pulled:
     fingerprint: str = ""
     validators: Validators = Validators()
     said_unchanged: bool = False
+    left_out: bool = False
     problems: tuple[Problem, ...] = ()
     requests: int = 0
     waited_s: float = 0.0
@@ -162,22 +165,15 @@ def _ask(
     if batch.subject == "pricing":
         return _ask_pricing(channel, batch, listing, pulled, state)
     # Ask "only if it changed" only where the last answer reached as far as this one has to.
-    asked_before = batch.conditional and state is not None and state.window_end >= batch.window.check_out
-    validators = state.validators if asked_before and state is not None else Validators()
+    reaches = batch.conditional and state is not None and state.window_end >= batch.window.check_out
+    validators = state.validators if state is not None and reaches else Validators()
     pages = list(channel.adapter.pull_availability(listing, batch.window, validators))
     rows = [availability_row(pulled, night) for page in pages for night in page.nights]
     _refuse_unstorable(listing, rows)
     evidence = channel.adapter.declaration.evidence
     if evidence is Evidence.ABSENCE:
         return _of_feed(pulled, pages), rows
-    pulled = replace(
-        pulled,
-        evidence=evidence,
-        rows=len(rows),
-        fingerprint=fingerprint(rows),
-        problems=tuple(problem for page in pages for problem in page.problems),
-    )
-    return pulled, _unless_unchanged(pulled, rows, state)
+    return _of_calendar(replace(pulled, evidence=evidence), pages, rows, state)
 
 
 def _of_feed(pulled: Pulled, pages: Sequence[AvailabilityPage]) -> Pulled:
@@ -200,13 +196,26 @@ def _ask_pricing(
     pages = list(channel.adapter.pull_pricing(listing, batch.window))
     rows = [price_row(pulled, night) for page in pages for night in page.nights]
     _refuse_unstorable(listing, rows)
+    return _of_calendar(pulled, pages, rows, state)
+
+
+def _of_calendar(
+    pulled: Pulled,
+    pages: Sequence[AvailabilityPage] | Sequence[PricingPage],
+    rows: Rows,
+    state: ListingState | None,
+) -> tuple[Pulled, Rows]:
+    """What was stated, and nothing to stage where exactly that is what was last committed."""
+    shown = fingerprint(rows)
+    left_out = state is not None and state.fingerprint == shown
     pulled = replace(
         pulled,
         rows=len(rows),
-        fingerprint=fingerprint(rows),
+        fingerprint=shown,
+        left_out=left_out,
         problems=tuple(problem for page in pages for problem in page.problems),
     )
-    return pulled, _unless_unchanged(pulled, rows, state)
+    return pulled, () if left_out else rows
 
 
 def _refuse_unstorable(listing: Listing, rows: Rows) -> None:
@@ -229,11 +238,6 @@ def _refuse_unstorable(listing: Listing, rows: Rows) -> None:
                 raise UnexpectedResponse(
                     f"listing {listing.listing_id!r}: night {night} holds an absurd value"
                 )
-
-
-def _unless_unchanged(pulled: Pulled, rows: Rows, state: ListingState | None) -> Rows:
-    """Nothing to stage where exactly these rows are the ones last committed."""
-    return () if state is not None and state.fingerprint == pulled.fingerprint else rows
 
 
 def as_known_to_adapter(listing: ListingRow, secrets: Mapping[str, Secret]) -> Listing:

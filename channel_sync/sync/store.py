@@ -75,6 +75,8 @@ def _outcome(pulled: Pulled, state: ListingState | None, now: datetime) -> str:
     """What becomes of a listing's answer. A feed's is never skipped: holds run on while it stays the same.
 
     An observation from the future is another machine's wrong clock, not a newer one: it supersedes nothing.
+    "Nothing new" counts only against what it was said of: if another pull stored something else meanwhile, this one
+    brought no rows to put in its place, and the next one will.
     """
     if pulled.error is not None:
         return "failed"
@@ -82,7 +84,11 @@ def _outcome(pulled: Pulled, state: ListingState | None, now: datetime) -> str:
         return "stored"
     if pulled.started_at < state.observed_at <= now:
         return "superseded"
+    if pulled.said_unchanged and state.validators != pulled.validators:
+        return "superseded"
     same = pulled.evidence is Evidence.EXPLICIT and state.fingerprint == pulled.fingerprint
+    if pulled.left_out and not same:
+        return "superseded"
     return "unchanged" if same else "stored"
 
 
@@ -195,13 +201,12 @@ def _decided_row(pulled: Pulled, state: release.NightState) -> AvailabilityRow:
 
 def _new_state(pulled: Pulled, state: ListingState | None, observed_s: float) -> ListingState:
     """The state that this observation leaves behind."""
-    said_nothing_new = pulled.said_unchanged and state is not None
     return ListingState(
         listing_id=pulled.listing.listing_id,
         observed_at=pulled.started_at,
         observed_s=observed_s,
         window_end=pulled.window.check_out,
-        fingerprint=state.fingerprint if said_nothing_new and state else pulled.fingerprint,
+        fingerprint=state.fingerprint if state and pulled.said_unchanged else pulled.fingerprint,
         etag=pulled.validators.etag,
         last_modified=pulled.validators.last_modified,
         release_approved=False,

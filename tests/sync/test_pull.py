@@ -199,3 +199,28 @@ def test_an_observation_from_the_future_supersedes_nothing(quiet_house: House) -
 
     assert "stored" == results["1001"].entry.outcome
     assert {date(2026, 6, 2), date(2026, 6, 3)} == quiet_house.closed_nights("1001")
+
+
+def test_nothing_new_does_not_hide_what_another_pull_stored_meanwhile(quiet_house: House) -> None:
+    """A pull that found its rows committed already brings none: it must not vouch for rows that came in between."""
+    engine, clock = quiet_house.engine, quiet_house.sandbox.clock
+    first = date(2026, 6, 2)
+    quiet_house.pull(ACCOUNT)
+    clock.advance(timedelta(minutes=10))
+    (earlier,) = plan.batches(engine, "earlier", "availability", ACCOUNT, [WINDOW], everything=False)
+    (later,) = plan.batches(engine, "later", "availability", ACCOUNT, [WINDOW], everything=False)
+    world, listing = quiet_house.sandbox.world, "1001"
+    code = world.book(listing, first, first + timedelta(days=2), at=clock.now())
+    between = pull.pull_batch(engine, earlier)
+    clock.advance(timedelta(minutes=1))
+    world.cancel(code, at=clock.now())
+    clock.advance(timedelta(minutes=1))
+    nothing_new = pull.pull_batch(engine, later)
+
+    store.store_batch(engine, between)
+    outcome = by_listing(store.store_batch(engine, nothing_new))[listing].entry.outcome
+    assert "superseded" == outcome
+    clock.advance(timedelta(minutes=15))
+    assert "stored" == by_listing(quiet_house.pull(ACCOUNT))[listing].entry.outcome
+
+    assert set() == quiet_house.closed_nights(listing)
