@@ -195,6 +195,27 @@ def test_a_picked_month_reads_the_whole_feed(quiet_house: House) -> None:
     assert nights(date(2026, 4, 6), 3) == quiet_house.closed_nights(VRBO)
 
 
+def test_unchanged_does_not_vouch_for_what_another_pull_stored_meanwhile(booked: House) -> None:
+    """A 304 speaks of the answer that was known when it was asked for, not of one stored while it was under way."""
+    engine, clock, world = booked.engine, booked.sandbox.clock, booked.sandbox.world
+    poll(booked)
+    (earlier,) = plan.batches(engine, "earlier", "availability", ACCOUNT, [], everything=False)
+    (later,) = plan.batches(engine, "later", "availability", ACCOUNT, [], everything=False)
+    code = world.book("1001", date(2026, 6, 1), date(2026, 6, 3), at=clock.now())
+    between = pull.pull_batch(engine, earlier)
+    clock.advance(timedelta(minutes=1))
+    world.cancel(code, at=clock.now())
+    clock.advance(timedelta(minutes=1))
+    unchanged = pull.pull_batch(engine, later)
+    known_before = {one.listing.external_id: one.said_unchanged for one in unchanged.listings}[VRBO]
+
+    store.store_batch(engine, between)
+    outcome = by_listing(store.store_batch(engine, unchanged))[VRBO].entry.outcome
+
+    assert (True, "superseded") == (known_before, outcome)
+    assert stays() | nights(date(2026, 6, 1), 2) == booked.closed_nights(VRBO)
+
+
 def test_reservations_are_told_from_blocks(booked: House) -> None:
     """Where the producer says so, the table says why a night is closed and under which code."""
     world, clock = booked.sandbox.world, booked.sandbox.clock
