@@ -54,11 +54,18 @@ class QuotaScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """At most ``limit`` calls in any sliding ``window``, counted per ``scope``."""
+    """At most ``limit`` calls in any sliding ``window``, counted per ``scope``.
+
+    With ``endpoints`` only calls of these count, together; without, all do. ``burst`` is how many we let go at once
+    after a pause: that is our choice, not the channel's, and each one beyond the first takes 1 / ``limit`` off the
+    pace that can be kept up. Calls that cost more than 1 need a burst of at least their cost.
+    """
 
     limit: int
     window: timedelta
     scope: QuotaScope
+    burst: int = 1
+    endpoints: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,7 @@ class Declaration:
         default_factory=dict
     )  # by environment: {"production": "https://..."}
     quotas: tuple[Quota, ...] = ()
+    pause: timedelta = timedelta(seconds=10)  # after a 429 that does not say for how long
     account_secrets: frozenset[str] = frozenset()  # names of secrets every account must have
     listing_secrets: frozenset[str] = frozenset()  # names of secrets every listing must have
     sends_webhooks: bool = False

@@ -1,9 +1,10 @@
 """Connections to the one database. Any Postgres from version 17 on will do, embedded or not."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -49,8 +50,18 @@ class Database:
 
         Raises ConfigurationError if the server is older than Postgres 17, psycopg.OperationalError if there is none.
         """
+        with self.open(autocommit=autocommit) as connection:
+            yield connection
+
+    def open(
+        self, *, autocommit: bool, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> psycopg.Connection:
+        """A new connection that the caller closes, with the session's ``settings`` beside the usual ones.
+
+        Raises what ``connect`` raises.
+        """
         given = _parameters(self.url)
-        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+        options = " ".join(f"-c {name}={value}" for name, value in {**_SESSION, **settings}.items())
         connection = psycopg.connect(
             self.url,
             autocommit=autocommit,
@@ -58,9 +69,12 @@ class Database:
             connect_timeout=given.get("connect_timeout", 10),
             options=f"{options} {given.get('options', '')}".rstrip(),
         )
-        with connection:
+        try:
             refuse_old_server(connection.info.server_version)
-            yield connection
+        except ConfigurationError:
+            connection.close()
+            raise
+        return connection
 
 
 def refuse_old_server(version: int) -> None:

@@ -370,6 +370,38 @@ COMMENT ON COLUMN analytics.sync_health.last_problems IS 'Parts of the last answ
 COMMENT ON COLUMN analytics.sync_health.nights_held IS 'Nights from today on (property-local) that are kept closed until it is proven that they are free; null for other subjects than availability.';
 COMMENT ON COLUMN analytics.sync_health.oldest_held_since IS 'Since when the longest-held of them is held.';
 
+-- Calls to channels --------------------------------------------------------------------------------------------
+
+CREATE VIEW analytics.channel_call AS
+SELECT
+    channel_account.channel,
+    api_call.account AS channel_account,
+    api_call.endpoint,
+    api_call.outcome,
+    api_call.minute,
+    api_call.calls,
+    NOT starts_with(api_call.outcome, 'refused: ') AS was_sent,
+    api_call.outcome ~ '^[23][0-9][0-9]$' AS has_succeeded,
+    api_call.waited_s,
+    api_call.longest_wait_s,
+    api_call.took_s,
+    api_call.longest_s
+FROM channel_sync.api_call
+LEFT JOIN channel_sync.channel_account ON channel_account.code = api_call.account;
+COMMENT ON VIEW analytics.channel_call IS 'One row per account, kind of call, outcome and minute: how often channels were called, how they answered and how long it took. Kept for 30 days.';
+COMMENT ON COLUMN analytics.channel_call.channel IS 'The sales channel; null where no account of this code is on record.';
+COMMENT ON COLUMN analytics.channel_call.channel_account IS 'Code of the account.';
+COMMENT ON COLUMN analytics.channel_call.endpoint IS 'Kind of call, in our own words: listings, calendars, reservations, feed, ...';
+COMMENT ON COLUMN analytics.channel_call.outcome IS 'The HTTP status, how a call without a whole answer failed (ReadTimeout), or why it was not sent (refused: rate limit).';
+COMMENT ON COLUMN analytics.channel_call.minute IS 'The minute in which the calls ended.';
+COMMENT ON COLUMN analytics.channel_call.calls IS 'How many calls.';
+COMMENT ON COLUMN analytics.channel_call.was_sent IS 'Whether they were sent: false where rate limit or circuit held them back.';
+COMMENT ON COLUMN analytics.channel_call.has_succeeded IS 'Whether the channel answered with a status of 2xx or 3xx (304: nothing has changed).';
+COMMENT ON COLUMN analytics.channel_call.waited_s IS 'Seconds that they waited before they were sent, together.';
+COMMENT ON COLUMN analytics.channel_call.longest_wait_s IS 'The longest of these waits, in seconds.';
+COMMENT ON COLUMN analytics.channel_call.took_s IS 'Seconds from sending to the end of the answer, together; took_s / calls is the mean.';
+COMMENT ON COLUMN analytics.channel_call.longest_s IS 'The longest of these, in seconds.';
+
 -- Who may read it ----------------------------------------------------------------------------------------------
 
 -- Roles belong to the whole server, so another database may be creating this one at the same moment. A user who

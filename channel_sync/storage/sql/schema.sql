@@ -82,7 +82,8 @@ CREATE TABLE channel_account (
     settings    jsonb NOT NULL DEFAULT '{}',
     secrets     jsonb NOT NULL DEFAULT '{}',
     enabled     boolean NOT NULL DEFAULT true,
-    retired_at  timestamptz
+    retired_at  timestamptz,
+    quotas      jsonb NOT NULL DEFAULT '[]'
 );
 COMMENT ON TABLE channel_account IS 'One row per login on a sales channel.';
 COMMENT ON COLUMN channel_account.channel_account_id IS 'Our own key.';
@@ -93,6 +94,7 @@ COMMENT ON COLUMN channel_account.settings IS 'What the channel''s README names 
 COMMENT ON COLUMN channel_account.secrets IS 'Secret name -> name of the environment variable that holds it. Never a value.';
 COMMENT ON COLUMN channel_account.enabled IS 'Whether schedules pull it.';
 COMMENT ON COLUMN channel_account.retired_at IS 'When it left the portfolio; its facts stay.';
+COMMENT ON COLUMN channel_account.quotas IS 'Quotas of this account''s own contract with the channel, in place of those that the channel declares for everybody; empty where it has none.';
 
 CREATE TABLE listing (
     listing_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

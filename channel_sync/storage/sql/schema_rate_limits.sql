@@ -1,0 +1,155 @@
+-- The rate limiter's state; channel_sync.resilience.rate_limiter says what it means.
+
+SET LOCAL search_path = channel_sync, public;
+
+-- Half of each page stays free: a row that changes with every call finds its next version's place on its own page.
+CREATE TABLE rate_limit_state (
+    key              text PRIMARY KEY,
+    limits           int[] NOT NULL DEFAULT '{}',
+    windows_us       bigint[] NOT NULL DEFAULT '{}',
+    intervals_us     bigint[] NOT NULL DEFAULT '{}',
+    slacks_us        bigint[] NOT NULL DEFAULT '{}',
+    tats_us          bigint[] NOT NULL DEFAULT '{}',
+    blocked_until_us bigint NOT NULL DEFAULT 0,
+    generation       bigint NOT NULL DEFAULT 0,
+    voided           boolean NOT NULL DEFAULT false,
+    tardy_until_us   bigint NOT NULL DEFAULT 0,
+    penalties        bigint NOT NULL DEFAULT 0,
+    penalized_at     timestamptz,
+    granted          bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+COMMENT ON TABLE rate_limit_state IS 'One row per counter of a channel''s quotas, shared by every process. Arrays have one element per window; times are microseconds since 1970 by this server''s clock.';
+COMMENT ON COLUMN rate_limit_state.key IS 'What is counted: channel, host and what the channel counts by.';
+COMMENT ON COLUMN rate_limit_state.limits IS 'Calls that the channel allows in each window, as the last call''s policy had it; empty where only penalties count.';
+COMMENT ON COLUMN rate_limit_state.windows_us IS 'Length of each window in microseconds.';
+COMMENT ON COLUMN rate_limit_state.intervals_us IS 'Time between two permits at the even pace of each window, in microseconds.';
+COMMENT ON COLUMN rate_limit_state.slacks_us IS 'How far ahead of the even pace permits may be used, in microseconds: 0 without bursts.';
+COMMENT ON COLUMN rate_limit_state.tats_us IS 'Theoretical arrival time: when the next permit is due at the even pace of each window.';
+COMMENT ON COLUMN rate_limit_state.blocked_until_us IS 'No permit is due before this: the channel asked for a pause. 0 or in the past when it did not.';
+COMMENT ON COLUMN rate_limit_state.generation IS 'Rises with each penalty: a permit handed out under an earlier one, and not yet due then, is void.';
+COMMENT ON COLUMN rate_limit_state.voided IS 'A penalty voided permits whose time the next reservation may hand out again.';
+COMMENT ON COLUMN rate_limit_state.tardy_until_us IS 'Permits that a slow caller may use later than others are used up by then.';
+COMMENT ON COLUMN rate_limit_state.penalties IS 'Penalties so far.';
+COMMENT ON COLUMN rate_limit_state.penalized_at IS 'When the last penalty was.';
+COMMENT ON COLUMN rate_limit_state.granted IS 'Permits handed out so far, whether used or not.';
+
+-- Rows are created before any row is locked, and locked in order of their keys: nobody waits in a circle.
+CREATE FUNCTION open_rate_limits(asked_keys text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT count(*) FROM channel_sync.rate_limit_state WHERE key = ANY (asked_keys)) < cardinality(asked_keys) THEN
+        INSERT INTO channel_sync.rate_limit_state (key)
+        SELECT asked.key FROM unnest(asked_keys) AS asked (key) ORDER BY asked.key
+        ON CONFLICT (key) DO NOTHING;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION open_rate_limits IS 'Creates the rows of these keys where they are missing.';
+
+-- channel_sync.resilience.rate_limiter.pace holds the same arithmetic in Python, with the reasons and proofs.
+CREATE FUNCTION reserve_permit(
+    asked_keys      text[],    -- from the widest to the narrowest
+    asked_sizes     int[],     -- number of windows of each key; the four arrays that follow are flat
+    asked_limits    int[],
+    asked_windows   bigint[],
+    asked_intervals bigint[],
+    asked_slacks    bigint[],
+    asked_cost      bigint,
+    longest_wait_us bigint,
+    extra_us        bigint,
+    patience_us     bigint,
+    look_ahead_us   bigint,
+    at_us           bigint DEFAULT NULL, -- tests only
+    OUT reserved    boolean,
+    OUT delay_us    bigint,
+    OUT generations bigint[]
+)
+LANGUAGE plpgsql AS $$
+DECLARE
+    states   channel_sync.rate_limit_state[];
+    state    channel_sync.rate_limit_state;
+    tats     bigint[];
+    earliest bigint;
+    slot     bigint;
+    reach    bigint;
+    put_off  bigint := 0;
+    behind   int := 0;
+BEGIN
+    PERFORM channel_sync.open_rate_limits(asked_keys);
+    FOR state IN
+        SELECT * FROM channel_sync.rate_limit_state WHERE key = ANY (asked_keys) ORDER BY key FOR UPDATE
+    LOOP
+        states[array_position(asked_keys, state.key)] := state;
+    END LOOP;
+    -- Only now: the wait for a lock must not count as time that has yet to pass.
+    at_us := coalesce(at_us, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+    slot := at_us;
+
+    FOR i IN 1 .. cardinality(asked_keys) LOOP
+        state := states[i];
+        generations[i] := state.generation;
+        earliest := greatest(at_us, state.blocked_until_us);
+        FOR w IN behind + 1 .. behind + asked_sizes[i] LOOP
+            tats[w] := coalesce(state.tats_us[array_position(state.windows_us, asked_windows[w])], 0);
+            IF state.voided THEN
+                tats[w] := least(
+                    tats[w],
+                    greatest(at_us + look_ahead_us, state.tardy_until_us) + asked_slacks[w] + asked_intervals[w]
+                );
+            END IF;
+            earliest := greatest(earliest, tats[w] + (asked_cost - 1) * asked_intervals[w] - asked_slacks[w]);
+        END LOOP;
+        behind := behind + asked_sizes[i];
+        IF earliest > reach THEN
+            put_off := greatest(put_off, earliest - reach, (reach - at_us) / 4);
+        END IF;
+        reach := least(reach, CASE WHEN earliest > at_us THEN earliest ELSE at_us + patience_us END);
+        slot := greatest(slot, earliest);
+    END LOOP;
+
+    delay_us := slot - at_us;
+    reserved := delay_us <= longest_wait_us AND put_off = 0;
+    IF delay_us <= longest_wait_us AND put_off > 0 THEN
+        delay_us := put_off;
+    END IF;
+    IF NOT reserved THEN
+        RETURN;
+    END IF;
+
+    FOR w IN 1 .. behind LOOP
+        tats[w] := greatest(tats[w], slot) + asked_cost * asked_intervals[w] + extra_us;
+    END LOOP;
+    behind := 0;
+    FOR i IN 1 .. cardinality(asked_keys) LOOP
+        UPDATE channel_sync.rate_limit_state
+        SET limits = asked_limits[behind + 1 : behind + asked_sizes[i]],
+            windows_us = asked_windows[behind + 1 : behind + asked_sizes[i]],
+            intervals_us = asked_intervals[behind + 1 : behind + asked_sizes[i]],
+            slacks_us = asked_slacks[behind + 1 : behind + asked_sizes[i]],
+            tats_us = coalesce(tats[behind + 1 : behind + asked_sizes[i]], '{}'),
+            voided = false,
+            tardy_until_us = greatest(tardy_until_us, CASE WHEN extra_us > 0 THEN slot + extra_us END),
+            granted = granted + 1
+        WHERE key = asked_keys[i];
+        behind := behind + asked_sizes[i];
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION reserve_permit IS 'Reserves the next permit that all these keys grant, or none: delay_us says when it is due, or, where it was not reserved, how far away it is (more than longest_wait_us) or when to ask again (not more).';
+
+CREATE FUNCTION penalize_rate_limits(asked_keys text[], retry_after_us bigint, at_us bigint DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM channel_sync.open_rate_limits(asked_keys);
+    PERFORM FROM channel_sync.rate_limit_state WHERE key = ANY (asked_keys) ORDER BY key FOR UPDATE;
+    at_us := coalesce(at_us, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+    UPDATE channel_sync.rate_limit_state
+    SET blocked_until_us = greatest(blocked_until_us, at_us + retry_after_us),
+        generation = generation + 1,
+        voided = true,
+        penalties = penalties + 1,
+        penalized_at = to_timestamp(at_us / 1000000.0)
+    WHERE key = ANY (asked_keys);
+END
+$$;
+COMMENT ON FUNCTION penalize_rate_limits IS 'Blocks these keys for retry_after_us from now on, never shorter than they were, and voids their permits that are not yet due.';
