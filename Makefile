@@ -41,6 +41,7 @@ bench: .venv/development.stamp
 	@$(COMPILE)
 	$(BIN)/python -m tests.benchmarks.bulk_store
 	$(BIN)/python -m tests.benchmarks.thousand_listings
+	$(BIN)/python -m tests.benchmarks.rate_limiter --all
 	@if [ -d "$$CHANNEL_SYNC_FIXTURES" ]; then \
 		$(BIN)/python -m tests.benchmarks.feed_history "$$CHANNEL_SYNC_FIXTURES"/ical_*/timeseries_*.jsonl*; \
 	else echo "feed_history: set CHANNEL_SYNC_FIXTURES to the folder of outside samples"; fi

@@ -2,6 +2,11 @@
 
 Shared by all channels: the meaning of a broken connection or a 503 does not depend on who is at the other end.
 What a channel says in a body it understands (its own error codes) stays in that channel's mapping.
+
+Here it is decided what may ever be repeated: a call that certainly was not done, a question, and a call that carries
+an Idempotency-Key, by which the channel knows it again. Everything else that went out and was not clearly answered is
+OutcomeUnknown, which nobody repeats. PUT and DELETE count as everything else: on paper they can be done twice, but
+what a second one does after somebody else's change in between is each channel's own story.
 """
 
 import json
@@ -25,7 +30,8 @@ from adapters.errors import (
 
 # Nothing of the request was answered and it certainly did not arrive whole.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_QUESTIONS = frozenset({"GET", "HEAD", "OPTIONS"})
+_IDEMPOTENCY_KEY = "Idempotency-Key"
 _NOT_JSON = object()
 
 
@@ -65,45 +71,57 @@ def _failure(error: Exception, request: httpx.Request, what: str) -> ChannelErro
     if isinstance(error, httpx.TransportError):
         # Among them RemoteProtocolError: the connection broke, or a body ended before its announced length.
         # A half-read page proves nothing.
-        if request.method in _SAFE_METHODS:
+        if may_be_repeated(request):
             return Unavailable(f"{what}: no whole answer ({kind})")
         return OutcomeUnknown(f"{what}: {kind}")
     # A body that does not decode, is too large, redirects for ever or to no address.
     return UnexpectedResponse(f"{what}: not a usable answer ({kind})")
 
 
+def may_be_repeated(request: httpx.Request) -> bool:
+    """Whether doing the call twice does no more than doing it once."""
+    return request.method in _QUESTIONS or _IDEMPOTENCY_KEY in request.headers
+
+
 def error_from_status(response: httpx.Response, what: str, clock: Callable[[], datetime]) -> ChannelError:
-    """The error an answer outside 2xx stands for."""
+    """The error an answer outside 2xx stands for. The answer must know its request."""
     status = response.status_code
     message = f"{what}: HTTP {status}"
-    if status == 429:
-        return RateLimited(message, retry_after=retry_after_seconds(response, clock))
+    after = retry_after_seconds(response, clock)
+    if status == 429 or (status == 503 and after is not None):
+        return RateLimited(message, retry_after=after)
     if status in (401, 403):
         return AuthenticationFailed(message)
     if status == 408 or status >= 500:
-        after = retry_after_seconds(response, clock)
-        return (
-            RateLimited(message, retry_after=after)
-            if status == 503 and after is not None
-            else Unavailable(message)
-        )
+        # A gateway says 502 or 504 also when the channel behind it did what was asked.
+        return Unavailable(message) if may_be_repeated(response.request) else OutcomeUnknown(message)
     if 400 <= status < 500:
         return Rejected(message)
     return UnexpectedResponse(message)
 
 
 def retry_after_seconds(response: httpx.Response, clock: Callable[[], datetime]) -> float | None:
-    """Retry-After in seconds from now, from both forms (RFC 9110, 10.2.3); None where absent or unreadable."""
+    """Retry-After in seconds from now, from both forms (RFC 9110, 10.2.3); None where absent or unreadable.
+
+    A date is counted from the answer's own Date: both are of the channel's clock, so that ours may be wrong.
+    Without a Date it is counted from ``clock``.
+    """
     raw = response.headers.get("Retry-After", "").strip()
     if raw.isascii() and raw.isdigit() and len(raw) < 10:
         return float(raw)
+    moment = _moment(raw)
+    if moment is None:
+        return None
+    return max(0.0, (moment - (_moment(response.headers.get("Date", "")) or clock())).total_seconds())
+
+
+def _moment(http_date: str) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(raw)
+        moment = parsedate_to_datetime(http_date)
     except ValueError:
         return None
-    if moment.tzinfo is None:  # "-0000": a date in UTC of unknown origin (RFC 5322)
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - clock()).total_seconds())
+    # "-0000": a date in UTC of unknown origin (RFC 5322)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def json_object(response: httpx.Response, what: str) -> dict[str, Any]:

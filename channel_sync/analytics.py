@@ -11,7 +11,7 @@ the view's column in the database. The role ``channel_sync_analyst`` is enough t
 - Windows are half-open: ``start`` is the first night wanted, ``end`` the first one no longer wanted.
 - ``properties`` and ``channels`` are codes; None means all, an empty list means none.
 - Nights are ``datetime64[s]`` at midnight without zone: they are calendar dates of the property, not moments.
-  Moments are ``datetime64[us, UTC]``, spans of time ``timedelta64[us]``.
+  Moments are ``datetime64[us, UTC]``, spans of time ``timedelta64[us]``; columns that end in ``_s`` are seconds in ``float64``.
 - Integers are ``Int64`` and flags ``boolean``, so that "not stated" stays apart from 0 and False.
 - Money is exact: a ``Decimal`` (or None) in a column of dtype object, beside a column with its currency. Sum it
   per currency; turn it into float only to draw it.
@@ -37,6 +37,7 @@ _SPAN = "timedelta64[us]"
 _INTEGER = "Int64"
 _FLAG = "boolean"
 _MONEY = "object"
+_SECONDS = "float64"
 
 _LISTING = {
     "property": _WORD,
@@ -127,6 +128,23 @@ SYNC_HEALTH: Mapping[str, str] = MappingProxyType(
     }
 )
 
+CHANNEL_CALLS: Mapping[str, str] = MappingProxyType(
+    {
+        "channel": _WORD,
+        "channel_account": _WORD,
+        "endpoint": _WORD,
+        "outcome": _WORD,
+        "minute": _MOMENT,
+        "calls": _INTEGER,
+        "was_sent": _FLAG,
+        "has_succeeded": _FLAG,
+        "waited_s": _SECONDS,
+        "longest_wait_s": _SECONDS,
+        "took_s": _SECONDS,
+        "longest_s": _SECONDS,
+    }
+)
+
 Codes = Collection[str] | None
 _Conditions = Mapping[
     LiteralString, object
@@ -197,6 +215,33 @@ def sync_health(
     """
     conditions = _portfolio(properties, channels)
     return _frame(database, "sync_health", SYNC_HEALTH, conditions, ("channel_account", "listing", "subject"))
+
+
+def channel_calls(
+    database: Database | str,
+    *,
+    channels: Codes = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> pd.DataFrame:
+    """One row per account, kind of call, outcome and minute of the last 30 days. View ``channel_call``.
+
+    ``start`` and ``end`` are moments with a time zone: minutes from ``start`` on and before ``end``.
+    """
+    conditions: _Conditions = {
+        **_portfolio(None, channels),
+        "minute >= %s": _moment(start),
+        "minute < %s": _moment(end),
+    }
+    order = ("minute", "channel_account", "endpoint", "outcome")
+    return _frame(database, "channel_call", CHANNEL_CALLS, conditions, order)
+
+
+def _moment(moment: datetime | None) -> datetime | None:
+    """The moment as it is. Raises ValueError for one without a time zone: nobody knows when that was."""
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone: write datetime(..., tzinfo=UTC)")
+    return moment
 
 
 def _portfolio(properties: Codes, channels: Codes) -> _Conditions:

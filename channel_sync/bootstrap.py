@@ -4,21 +4,33 @@ Nothing else imports the table of channels.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from adapters.base_adapter import Account, Declaration
 from adapters.errors import ConfigurationError
-from adapters.factory import CHANNELS, AdapterFactory
+from adapters.factory import CHANNELS, WEBHOOKS, AdapterFactory
 from adapters.model import Secret
+from adapters.webhook import Webhook
 from channel_sync import config
 from channel_sync.config import Settings
-from channel_sync.resilience.transport import GuardedClient
+from channel_sync.resilience.call_counts import CallCounts
+from channel_sync.resilience.circuit_breaker.postgres import PostgresCircuitBreaker
+from channel_sync.resilience.rate_limiter.in_flight import PostgresInFlight
+from channel_sync.resilience.rate_limiter.postgres import PostgresRateLimiter
+from channel_sync.resilience.transport import Caller, GuardedClient, Guards
+from channel_sync.storage.calls import CallCount, add_calls
 from channel_sync.storage.database import Database
 from channel_sync.storage.portfolio import AccountRow
+from channel_sync.storage.session import Session
 from channel_sync.storage.tokens import PostgresTokenStore
 from channel_sync.sync.engine import Engine, OpenChannel
+
+# Every run of Dagster's loads this module: the web framework is loaded only where it serves.
+if TYPE_CHECKING:
+    from channel_sync.webhooks.gateway import Bounds, Gateway
 
 SANDBOX = "sandbox"
 
@@ -31,11 +43,13 @@ def engine(
 ) -> Engine:
     """The engine on the settings' database. Raises ConfigurationError where there is none.
 
-    Secrets are read from ``environ``, by default the process's own, at the moment they are needed.
+    Secrets are read from ``environ``, by default the process's own, at the moment they are needed. Nothing is
+    connected to before it is used: limiter and circuit breaker have their connection while a channel is open.
     """
     quiet_http_loggers()
     database = Database(settings.need_database())
     tokens = PostgresTokenStore(database)
+    counts = _counts(database)
     clock = clock or now
 
     def secrets(names: Mapping[str, str]) -> Mapping[str, Secret]:
@@ -51,8 +65,13 @@ def engine(
             settings=row.settings,
             secrets=secrets(row.secrets),
         )
-        with GuardedClient() as client:
-            yield OpenChannel(adapter(client, account, tokens, clock), client.requests_of_this_thread)
+        caller = Caller(adapter.declaration, row.code, row.quotas or adapter.declaration.quotas, clock)
+        with _guards(database, counts) as guards, GuardedClient(guards, caller) as client:
+            yield OpenChannel(
+                adapter(client, account, tokens, clock),
+                client.requests_of_this_thread,
+                client.waited_of_this_thread,
+            )
 
     return Engine(
         database=database,
@@ -61,6 +80,54 @@ def engine(
         secrets=secrets,
         clock=clock,
     )
+
+
+def webhook_gateway(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str] | None = None,
+    clock: Callable[[], datetime] | None = None,
+    bounds: "Bounds | None" = None,
+) -> "Gateway":
+    """What takes the channels' deliveries, for the settings' database. Raises ConfigurationError where there is none."""
+    from channel_sync.webhooks.front import Front  # noqa: PLC0415 - see TYPE_CHECKING above
+    from channel_sync.webhooks.gateway import Bounds, Gateway  # noqa: PLC0415 - see TYPE_CHECKING above
+    from channel_sync.webhooks.receivers import ReceiverReader  # noqa: PLC0415 - see TYPE_CHECKING above
+    from channel_sync.webhooks.tables import Tables  # noqa: PLC0415 - see TYPE_CHECKING above
+
+    def secrets(names: Mapping[str, str]) -> Mapping[str, Secret]:
+        found = {name: config.read_secret(variable, environ) for name, variable in names.items()}
+        return {name: secret for name, secret in found.items() if secret is not None}
+
+    return Gateway(
+        Tables(Database(settings.need_database())),
+        ReceiverReader(_webhook_of, secrets),
+        Front(settings.webhook_public_url, settings.webhook_trusted_proxies),
+        clock or now,
+        bounds or Bounds(),
+    )
+
+
+def _webhook_of(channel: str) -> Webhook | None:
+    """What reads the deliveries of a channel; None for a channel that sends none."""
+    return AdapterFactory.get_webhook(channel) if channel in WEBHOOKS else None
+
+
+@contextmanager
+def _guards(database: Database, counts: CallCounts) -> Iterator[Guards]:
+    """What every call to a channel passes, shared through the database by all processes."""
+    with Session(database) as session, PostgresInFlight(database) as in_flight:
+        yield Guards(PostgresRateLimiter(session), PostgresCircuitBreaker(session), in_flight, counts)
+
+
+def _counts(database: Database) -> CallCounts:
+    """The process's counters, written every few seconds on a connection that is made for it."""
+
+    def write(counted: Sequence[CallCount]) -> None:
+        with database.connect(autocommit=True) as connection:
+            add_calls(connection, counted)
+
+    return CallCounts(write)
 
 
 def declarations() -> Mapping[str, Declaration]:

@@ -75,8 +75,23 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--listings", type=int, default=6, help="how many listings it has (default: 6)")
     sandbox.set_defaults(command=_sandbox)
 
-    status = commands.add_parser("status", help="accounts and listings, their last pulls and what is held")
+    webhooks = commands.add_parser("webhooks", help="take what channels deliver until Ctrl-C")
+    webhooks.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    webhooks.add_argument(
+        "--port", type=int, metavar="N", help=f"0 for a free one (default: {config.WEBHOOK_PORT} or 8700)"
+    )
+    webhooks.set_defaults(command=_webhooks)
+
+    status = commands.add_parser(
+        "status", help="last pulls and what is held; circuits, quotas, penalties and calls of the channels"
+    )
     status.set_defaults(command=_status)
+
+    unblock = commands.add_parser(
+        "unblock", help="close a circuit by hand and lift what is left of a channel's wait"
+    )
+    unblock.add_argument("key", metavar="KEY", help="of a circuit or a quota, as `status` shows it")
+    unblock.set_defaults(command=_unblock)
 
     holds = commands.add_parser(
         "holds", help="nights kept closed until it is proven that they are free, and why"
@@ -148,7 +163,22 @@ def _sandbox(chosen: argparse.Namespace) -> None:
     serve(chosen.host, chosen.port, chosen.seed, chosen.listings)
 
 
+def _webhooks(chosen: argparse.Namespace) -> None:
+    from channel_sync.webhooks import answers, server
+
+    settings = config.load()
+    port = settings.webhook_port if chosen.port is None else chosen.port
+    if settings.enabled:
+        from channel_sync import bootstrap
+
+        server.serve(bootstrap.webhook_gateway(settings).app(), chosen.host, port, _say)
+    else:
+        _say(f"the channel manager is switched off, nothing is taken: set {config.ENABLED}=true")
+        server.serve(answers.nothing_here(), chosen.host, port, _say)
+
+
 def _status(_chosen: argparse.Namespace) -> None:
+    from channel_sync.resilience.status import tables
     from channel_sync.storage.database import Database
 
     with Database(config.load().need_database()).connect() as connection:
@@ -156,6 +186,7 @@ def _status(_chosen: argparse.Namespace) -> None:
             "SELECT concat_ws('/', channel_account, listing), subject, is_enabled, staleness, last_outcome,"
             " last_error, nights_held FROM analytics.sync_health ORDER BY channel_account, listing, subject"
         ).fetchall()
+        more = list(tables(connection))
     _table(
         ("LISTING", "SUBJECT", "ENABLED", "LAST SUCCESS", "LAST PULL", "ERROR", "HELD"),
         (
@@ -171,6 +202,22 @@ def _status(_chosen: argparse.Namespace) -> None:
             for name, subject, enabled, age, outcome, error, held in rows
         ),
     )
+    for table in more:
+        _say("")
+        if table.rows:
+            _table(table.heading, table.rows)
+        else:
+            _say(table.nothing)
+
+
+def _unblock(chosen: argparse.Namespace) -> None:
+    from channel_sync.resilience.status import unblock
+    from channel_sync.storage.database import Database
+
+    with Database(config.load().need_database()).connect() as connection:
+        done = list(unblock(connection, chosen.key))
+    for line in done:
+        _say(line)
 
 
 def _holds(_chosen: argparse.Namespace) -> None:

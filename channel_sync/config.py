@@ -6,6 +6,11 @@
     CHANNEL_SYNC_STATE_DIR            where data, logs and pid files go. Default: .channel_sync in the project
     CHANNEL_SYNC_SANDBOX_URL          the simulated channels, for accounts of environment "sandbox"
     CHANNEL_SYNC_UI_PORT              port of Dagster's pages on 127.0.0.1, 0 for a free one. Default: 3000
+    CHANNEL_SYNC_WEBHOOK_PORT         port that takes the channels' webhooks, 0 for a free one. Default: 8700
+    CHANNEL_SYNC_WEBHOOK_PUBLIC_URL   what channels address, where a proxy stands before that port: signatures are
+                                      made over it. Default: the Host header as it arrives
+    CHANNEL_SYNC_WEBHOOK_TRUSTED_PROXIES  addresses and networks (10.0.0.0/8), separated by commas, whose
+                                      X-Forwarded-For is believed. Default: none
 
 A variable that is set to nothing counts as not set. Secrets of channel accounts are variables too, under names
 of the portfolio's choosing: ``read_secret``.
@@ -14,6 +19,7 @@ of the portfolio's choosing: ``read_secret``.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -28,9 +34,13 @@ DAGSTER_DATABASE_URL = "CHANNEL_SYNC_DAGSTER_DATABASE_URL"
 STATE_DIR = "CHANNEL_SYNC_STATE_DIR"
 SANDBOX_URL = "CHANNEL_SYNC_SANDBOX_URL"
 UI_PORT = "CHANNEL_SYNC_UI_PORT"
+WEBHOOK_PORT = "CHANNEL_SYNC_WEBHOOK_PORT"
+WEBHOOK_PUBLIC_URL = "CHANNEL_SYNC_WEBHOOK_PUBLIC_URL"
+WEBHOOK_TRUSTED_PROXIES = "CHANNEL_SYNC_WEBHOOK_TRUSTED_PROXIES"
 
 DATABASE_NAME = "channel_sync"
 DEFAULT_UI_PORT = 3000
+DEFAULT_WEBHOOK_PORT = 8700
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _YES = frozenset({"true", "1", "yes", "on"})
@@ -53,6 +63,9 @@ class Settings:
     state_dir: Path
     sandbox_url: str | None
     ui_port: int
+    webhook_port: int
+    webhook_public_url: str | None
+    webhook_trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
 
     def need_database(self) -> str:
         """The URL of the product's database. Raises ConfigurationError where there is none."""
@@ -84,6 +97,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         state_dir=state_dir,
         sandbox_url=_http_url(environ, SANDBOX_URL),
         ui_port=_port(environ, UI_PORT, DEFAULT_UI_PORT),
+        webhook_port=_port(environ, WEBHOOK_PORT, DEFAULT_WEBHOOK_PORT),
+        webhook_public_url=_http_url(environ, WEBHOOK_PUBLIC_URL),
+        webhook_trusted_proxies=_networks(environ, WEBHOOK_TRUSTED_PROXIES),
     )
 
 
@@ -183,3 +199,13 @@ def _http_url(environ: Mapping[str, str], variable: str) -> str | None:
     if value and not value.startswith(("http://", "https://")):
         raise _invalid(f"{variable} is {value!r}: set it to a URL such as http://127.0.0.1:8600")
     return value or None
+
+
+def _networks(environ: Mapping[str, str], variable: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    named = [name.strip() for name in environ.get(variable, "").split(",") if name.strip()]
+    try:
+        return tuple(map(ip_network, named))
+    except ValueError:
+        raise _invalid(
+            f"{variable} is {environ[variable]!r}: set it to addresses or networks such as 10.0.0.0/8, separated by commas"
+        ) from None

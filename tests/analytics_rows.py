@@ -77,6 +77,7 @@ def seed(database: Database, today: date) -> None:
         _seed_calendars(connection, {name: ids[0] for name, ids in listings.items()}, today)
         _seed_bookings(connection, listings, today)
         _seed_pulls(connection, listings, today)
+        _seed_calls(connection)
 
 
 def _seed_calendars(connection: psycopg.Connection, listings: dict[str, int], today: date) -> None:
@@ -184,3 +185,20 @@ def _seed_pulls(connection: psycopg.Connection, listings: dict[str, tuple[int, i
                 " VALUES (%s, %s, now() - %s, %s, 'x')",
                 [listing_id, subject, timedelta(minutes=minutes), today + timedelta(HORIZON)],
             )
+
+
+def _seed_calls(connection: psycopg.Connection) -> None:
+    """Calendars called, answered and held back in one minute; the feed in the next; an account that is gone."""
+    connection.execute(
+        """
+        INSERT INTO channel_sync.api_call
+            (minute, account, endpoint, outcome, calls, waited_s, longest_wait_s, took_s, longest_s)
+        SELECT timestamptz '2027-01-01 10:00Z' + age, account, endpoint, outcome, calls, 1.5, 0.5, took, 0.25 FROM (VALUES
+            (interval '0', 'airbnb-1', 'calendars', '200', 40, 8.0),
+            ('0', 'airbnb-1', 'calendars', '503', 2, 0.5),
+            ('0', 'airbnb-1', 'calendars', 'refused: circuit open', 3, 0.0),
+            ('1 minute', 'feeds-1', 'feed', '304', 1, 0.25),
+            ('1 minute', 'gone', 'feed', 'ReadTimeout', 1, 30.0)
+        ) AS call (age, account, endpoint, outcome, calls, took)
+        """
+    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from inspect import cleandoc
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import psycopg
@@ -23,6 +24,11 @@ FRAMES: dict[Callable[..., pd.DataFrame], Mapping[str, str]] = {
     analytics.bookings: analytics.BOOKINGS,
     analytics.occupancy: analytics.OCCUPANCY,
     analytics.sync_health: analytics.SYNC_HEALTH,
+    analytics.channel_calls: analytics.CHANNEL_CALLS,
+}
+NO_ROWS: dict[Callable[..., pd.DataFrame], Mapping[str, list[str]]] = {
+    **{function: {"properties": []} for function in FRAMES},
+    analytics.channel_calls: {"channels": []},
 }
 
 
@@ -44,7 +50,7 @@ def _dtypes(frame: pd.DataFrame) -> dict[str, str]:
 def test_every_frame_has_its_dtypes_with_and_without_rows(seeded: Database) -> None:
     """A frame without rows can be treated like one with rows."""
     for function, columns in FRAMES.items():
-        full, empty = function(seeded), function(seeded, properties=[])
+        full, empty = function(seeded), function(seeded, **NO_ROWS[function])
 
         assert len(full) > 0
         assert len(empty) == 0
@@ -55,7 +61,8 @@ def test_every_frame_has_its_dtypes_with_and_without_rows(seeded: Database) -> N
 def test_a_frame_has_the_columns_of_its_view(database: Database) -> None:
     """Nothing that an analyst can query is missing from the frames."""
     views = {"calendar_night": analytics.CALENDAR, "price_night": analytics.PRICES, "booking": analytics.BOOKINGS,
-             "occupancy_night": analytics.OCCUPANCY, "sync_health": analytics.SYNC_HEALTH}  # fmt: skip
+             "occupancy_night": analytics.OCCUPANCY, "sync_health": analytics.SYNC_HEALTH,
+             "channel_call": analytics.CHANNEL_CALLS}  # fmt: skip
     with database.connect() as connection:
         for view, columns in views.items():
             cursor = connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier("analytics", view)))
@@ -106,6 +113,20 @@ def test_money_is_exact_and_missing_is_missing(seeded: Database) -> None:
     assert row["max_stay"] is pd.NA
     assert row["stop_sell"] is pd.NA
     assert not row["closed_to_arrival"]
+
+
+def test_calls_are_cut_by_the_minute_and_the_channel(seeded: Database) -> None:
+    """Minutes of a half-open window in any zone; a moment without one is refused."""
+    ten = datetime(2027, 1, 1, 10, tzinfo=UTC)
+
+    def calls(start: datetime, end: datetime) -> int:
+        return int(analytics.channel_calls(seeded, start=start, end=end)["calls"].sum())
+
+    assert calls(ten, ten + timedelta(minutes=1)) == 45
+    assert calls(ten.astimezone(ZoneInfo("Asia/Tokyo")), ten + timedelta(minutes=2)) == 47
+    assert set(analytics.channel_calls(seeded, channels="ical")["endpoint"]) == {"feed"}
+    with pytest.raises(ValueError, match="has no time zone"):
+        analytics.channel_calls(seeded, start=ten.replace(tzinfo=None))
 
 
 def test_a_url_will_do_and_days_may_be_timestamps(seeded: Database) -> None:

@@ -30,6 +30,7 @@ VIEWS = {
     "booking_night",
     "occupancy_night",
     "sync_health",
+    "channel_call",
 }
 
 
@@ -212,6 +213,23 @@ def test_sync_health_says_how_old_each_calendar_is_and_what_is_held(seeded: Data
     assert (feed["last_success_at"], feed["staleness"], feed["nights_held"]) == (None, None, 1)
     assert rows["airbnb-1", "1001", "availability"]["nights_held"] == 0
     assert rows["airbnb-1", None, "bookings"]["nights_held"] is None
+
+
+def test_channel_calls_tell_sent_from_held_back_and_answers_from_failures(seeded: Database) -> None:
+    """Each outcome says whether it was sent and whether it went well; an account that is gone keeps its counts."""
+    rows = _rows(
+        seeded,
+        "SELECT channel, channel_account, outcome, calls, was_sent, has_succeeded FROM analytics.channel_call"
+        " ORDER BY minute, channel_account, outcome",
+    )
+
+    assert [tuple(row.values()) for row in rows] == [
+        ("airbnb", "airbnb-1", "200", 40, True, True),
+        ("airbnb", "airbnb-1", "503", 2, True, False),
+        ("airbnb", "airbnb-1", "refused: circuit open", 3, False, False),
+        ("ical", "feeds-1", "304", 1, True, True),
+        (None, "gone", "ReadTimeout", 1, True, False),
+    ]
 
 
 def test_what_left_the_portfolio_keeps_its_facts_and_is_no_longer_watched(database: Database) -> None:

@@ -104,7 +104,9 @@ def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid choice: 'fly'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["status"], ["holds"], ["migrate"], ["release", "feeds/harbour-studio"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["holds"], ["migrate"], ["release", "feeds/harbour-studio"], ["unblock", "a"]]
+)
 def test_without_a_database_one_line_says_so(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,7 +194,8 @@ def test_status_shows_every_listing(held: Database, capsys: pytest.CaptureFixtur
 
     assert main(["status"]) == 0
 
-    heading, line = capsys.readouterr().out.splitlines()
+    listings, *more = capsys.readouterr().out.split("\n\n")
+    heading, line = listings.splitlines()
     assert heading.split() == [
         "LISTING",
         "SUBJECT",
@@ -208,6 +211,113 @@ def test_status_shows_every_listing(held: Database, capsys: pytest.CaptureFixtur
     assert line.endswith("2")
     assert "1 h 00 min ago" in line
     assert held.name
+    assert "\n".join(more).splitlines() == [
+        "no circuit has been used yet",
+        "no quota has been used yet",
+        "no channel has asked to wait yet",
+        "no call in the last hour",
+    ]
+
+
+@pytest.fixture
+def holding_back(on_database: Database) -> Database:
+    """A circuit that is open, one that is closed, a quota under a penalty, a host that once had one, some calls."""
+    with on_database.connect() as connection:
+        connection.execute(
+            """
+            INSERT INTO circuit_breaker_state
+                (key, state, opened_at, open_until, closed_at, trips, last_error, window_started_at)
+            SELECT key, state, now - interval '10 minutes', now + interval '90 seconds', closed_at, trips, error, now
+            FROM (SELECT clock_timestamp() AS now) AS clock, (VALUES
+                ('airbnb/api.airbnb.com', 'open', NULL::timestamptz, 3, 'ConnectError'),
+                ('ical/feeds.example', 'closed', NULL, 0, NULL)
+            ) AS circuit (key, state, closed_at, trips, error);
+            INSERT INTO rate_limit_state
+                (key, limits, windows_us, intervals_us, slacks_us, tats_us, blocked_until_us, penalties, penalized_at, granted)
+            SELECT key, limits, windows, intervals, slacks, tats, CASE WHEN blocked THEN now_us + 45000000 ELSE 0 END,
+                penalties, clock_timestamp() - interval '5 minutes', granted
+            FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1e6)::bigint AS now_us) AS clock, (VALUES
+                ('airbnb/api.airbnb.com/account/north', '{2000,10000}'::int[], '{10000000,3600000000}'::bigint[],
+                    '{5000,360000}'::bigint[], '{0,0}'::bigint[], '{0,0}'::bigint[], true, 2, 12345),
+                ('ical/feeds.example', '{}', '{}', '{}', '{}', '{}', false, 1, 7)
+            ) AS quota (key, limits, windows, intervals, slacks, tats, blocked, penalties, granted);
+            INSERT INTO api_call
+                (minute, account, endpoint, outcome, calls, waited_s, longest_wait_s, took_s, longest_s)
+            SELECT clock_timestamp() - age, 'north', 'calendars', outcome, calls, 10, 1.4, 5, 1 FROM (VALUES
+                (interval '5 minutes', '200', 1200), ('5 minutes', '503', 4), ('5 minutes', 'ReadTimeout', 1),
+                ('5 minutes', '429', 2), ('5 minutes', 'refused: circuit open', 30), ('2 hours', '500', 99)
+            ) AS call (age, outcome, calls);
+            """
+        )
+    return on_database
+
+
+def test_status_shows_what_holds_calls_back(
+    holding_back: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Circuits, quotas, penalties and the last hour's calls, each with what an operator has to know."""
+    assert main(["status"]) == 0
+
+    said = capsys.readouterr().out
+    _, circuits, quotas, penalties, calls = (
+        [line.split() for line in part.splitlines()] for part in said.split("\n\n")
+    )
+    assert circuits[1][:4] == ["airbnb/api.airbnb.com", "open", "10", "min"]
+    assert " ".join(circuits[1][4:]) in {"in 90 s 3 ConnectError", "in 89 s 3 ConnectError"}
+    assert circuits[2] == ["ical/feeds.example", "closed", "-", "-", "0", "-"]
+    assert " ".join(quotas[1]) in {
+        f"airbnb/api.airbnb.com/account/north 2,000 in 10 s, 10,000 in 1 h in {left} s 12,345"
+        for left in range(30, 46)
+    }
+    assert len(quotas) == 2
+    assert penalties[1][0] == "airbnb/api.airbnb.com/account/north"
+    assert penalties[1][-4:] == ["2", "5", "min", "ago"]
+    assert penalties[2] == ["ical/feeds.example", "-", "1", "5", "min", "ago"]
+    assert calls[1:] == [["north", "calendars", "1,207", "5", "2", "30", "50", "s", "1", "s"]]
+    assert holding_back.name
+
+
+def test_a_person_can_let_calls_through(holding_back: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """A circuit is closed and a penalty lifted, each by its key; permits handed out before stay good."""
+
+    def state() -> list[tuple[object, ...]]:
+        with holding_back.connect() as connection:
+            return connection.execute(
+                "SELECT state, trips, blocked_until_us, penalties, generation"
+                " FROM circuit_breaker_state, rate_limit_state"
+                " WHERE circuit_breaker_state.key = 'airbnb/api.airbnb.com' AND limits <> '{}'"
+            ).fetchall()
+
+    assert main(["unblock", "airbnb/api.airbnb.com"]) == 0
+    assert capsys.readouterr().out == (
+        "circuit airbnb/api.airbnb.com: was open, is closed: calls are let through\n"
+    )
+    assert main(["unblock", "airbnb/api.airbnb.com/account/north"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("quota airbnb/api.airbnb.com/account/north: the 4")
+    assert said.endswith(" s left of its penalty are lifted\n")
+    assert state() == [("closed", 0, 0, 2, 0)]
+
+    assert main(["unblock", "ical/feeds.example"]) == 0
+    assert capsys.readouterr().out == (
+        "circuit ical/feeds.example: was closed already\nquota ical/feeds.example: was not blocked\n"
+    )
+
+
+def test_unblocking_what_is_not_there_names_what_is_blocked(
+    holding_back: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key that is nobody's ends with 1, and the line says under which keys calls are held back."""
+    assert main(["unblock", "airbnb/elsewhere"]) == 1
+    assert capsys.readouterr().err == (
+        "channel-sync: no circuit and no quota has the key 'airbnb/elsewhere': calls are held back under "
+        "airbnb/api.airbnb.com, airbnb/api.airbnb.com/account/north\n"
+    )
+    with holding_back.connect() as connection:
+        connection.execute("TRUNCATE circuit_breaker_state, rate_limit_state")
+
+    assert main(["unblock", "airbnb/elsewhere"]) == 1
+    assert "no calls are held back at all" in capsys.readouterr().err
 
 
 def test_holds_say_why_and_how_long(held: Database, capsys: pytest.CaptureFixture[str]) -> None:

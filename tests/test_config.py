@@ -59,6 +59,10 @@ def test_the_switch_takes_the_usual_words(value: str, enabled: bool) -> None:  #
         ("CHANNEL_SYNC_UI_PORT", "65536", "port from 1 to 65535"),
         ("CHANNEL_SYNC_UI_PORT", "-1", "port from 1 to 65535"),
         ("CHANNEL_SYNC_SANDBOX_URL", "localhost:8600", "set it to a URL"),
+        ("CHANNEL_SYNC_WEBHOOK_PORT", "65536", "port from 1 to 65535"),
+        ("CHANNEL_SYNC_WEBHOOK_PUBLIC_URL", "hooks.example.com", "set it to a URL"),
+        ("CHANNEL_SYNC_WEBHOOK_TRUSTED_PROXIES", "10.0.0.1/8", "addresses or networks such as 10.0.0.0/8"),
+        ("CHANNEL_SYNC_WEBHOOK_TRUSTED_PROXIES", "proxy.example.com", "addresses or networks"),
     ],
 )
 def test_a_bad_setting_names_itself_and_its_mend(variable: str, value: str, mend: str) -> None:
@@ -68,6 +72,21 @@ def test_a_bad_setting_names_itself_and_its_mend(variable: str, value: str, mend
 
     assert variable in str(caught.value)
     assert repr(value) in str(caught.value)
+
+
+def test_where_webhooks_arrive() -> None:
+    """Port 8700 and nobody's word believed unless told otherwise; proxies by address or network."""
+    bare = config.load({})
+    assert (8700, None, ()) == (bare.webhook_port, bare.webhook_public_url, bare.webhook_trusted_proxies)
+    told = config.load(
+        {
+            "CHANNEL_SYNC_WEBHOOK_PORT": "0",
+            "CHANNEL_SYNC_WEBHOOK_PUBLIC_URL": "https://hooks.example.com/cs/",
+            "CHANNEL_SYNC_WEBHOOK_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1,, 2001:db8::/32",
+        }
+    )
+    assert (0, "https://hooks.example.com/cs") == (told.webhook_port, told.webhook_public_url)
+    assert ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"] == list(map(str, told.webhook_trusted_proxies))
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from adapters.model import (
     Stay,
     Validators,
 )
+from adapters.spending import Spend, marked
 
 API_VERSION = "2025.06.30"
 LONGEST_CALENDAR = 731  # nights in one call
@@ -59,9 +60,10 @@ class AirbnbAdapter(ChannelAdapter):
         base_urls={"production": "https://api.airbnb.com"},
         quotas=(
             Quota(2_000, timedelta(seconds=10), QuotaScope.IP),
-            Quota(20_000, timedelta(minutes=5), QuotaScope.IP),
-            Quota(200_000, timedelta(hours=1), QuotaScope.IP),
-            Quota(4_500_000, timedelta(days=1), QuotaScope.IP),
+            # The long windows give way for a while, so that the shortest one alone sets the pace of a pull.
+            Quota(20_000, timedelta(minutes=5), QuotaScope.IP, burst=2_000),
+            Quota(200_000, timedelta(hours=1), QuotaScope.IP, burst=20_000),
+            Quota(4_500_000, timedelta(days=1), QuotaScope.IP, burst=450_000),
         ),
         account_secrets=frozenset({"client_id", "client_secret", "refresh_token"}),
         sends_webhooks=True,
@@ -73,7 +75,8 @@ class AirbnbAdapter(ChannelAdapter):
 
     def verify_credentials(self) -> None:
         """Ask for one listing: it proves key, token and the host's id together, and no token is in its path."""
-        self._get("listings", {"user_id": self._user_id(), "_limit": "1"}, "listings")
+        query = {"user_id": self._user_id(), "_limit": "1"}
+        self._get("listings", query, Spend("listings"), "listings")
 
     def list_listings(self) -> Iterator[ChannelListing]:
         """Every listing of the host. Raises UnexpectedResponse when one has no id."""
@@ -119,7 +122,7 @@ class AirbnbAdapter(ChannelAdapter):
             part = Stay(start, min(window.check_out, start + LONGEST_CALENDAR * ONE_DAY))
             path = f"calendars/{listing.listing_id}/{part.check_in}/{part.check_out - ONE_DAY}"
             what = f"calendar of listing {listing.listing_id} for {part}"
-            body = self._get(path, {}, what)
+            body = self._get(path, {}, Spend("calendars", listing_id=listing.listing_id), what)
             yield mapping.calendar_from_wire(
                 body, listing.listing_id, part, listing.currency, f"airbnb {what}"
             )
@@ -131,7 +134,7 @@ class AirbnbAdapter(ChannelAdapter):
         seen: set[str] = set()
         for number in range(1, self.most_pages + 1):
             what = f"{path}, page {number}"
-            body = self._get(path, {**query, **step}, what)
+            body = self._get(path, {**query, **step}, Spend(path), what)
             step = mapping.next_page(body, f"airbnb {what}")
             if str(step) in seen:
                 raise UnexpectedResponse(f"airbnb {what}: it names a page that was already read")
@@ -141,19 +144,21 @@ class AirbnbAdapter(ChannelAdapter):
                 return
         raise UnexpectedResponse(f"airbnb {path}: more than {self.most_pages} pages")
 
-    def _get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
+    def _get(self, path: str, query: Mapping[str, str], spend: Spend, what: str) -> dict[str, Any]:
         """One authenticated GET. A refused token is renewed once; a second refusal is AuthenticationFailed."""
         what = f"airbnb {what}"
         token = self._usable_token()
-        response = self._send(path, query, token, what)
+        response = self._send(path, query, spend, token, what)
         if response.status_code == 401:
             token = self._renewed(token)
-            response = self._send(path, query, token, what)
+            response = self._send(path, query, spend, token, what)
         if not response.is_success:
             raise mapping.error_from_answer(response, what, self.clock)
         return wire.json_object(response, what)
 
-    def _send(self, path: str, query: Mapping[str, str], token: Token, what: str) -> httpx.Response:
+    def _send(
+        self, path: str, query: Mapping[str, str], spend: Spend, token: Token, what: str
+    ) -> httpx.Response:
         key = self.account.secret("client_id")
         if not oauth.is_header_text(key):
             raise ConfigurationError(
@@ -169,7 +174,7 @@ class AirbnbAdapter(ChannelAdapter):
                 "X-AIRBNB-REQ-API-VERSION": API_VERSION,
             },
         )
-        return wire.exchange(self.client, request, what)
+        return wire.exchange(self.client, marked(request, spend), what)
 
     def _usable_token(self) -> Token:
         if self._token is None:

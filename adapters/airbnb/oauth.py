@@ -15,6 +15,7 @@ from adapters import wire
 from adapters.base_adapter import Account, Token
 from adapters.errors import AuthenticationFailed, OutcomeUnknown, Unavailable, UnexpectedResponse
 from adapters.model import Secret
+from adapters.spending import Spend, marked
 
 EXPIRY_MARGIN = timedelta(seconds=60)  # a token is not used so close to its end that it dies on the way
 
@@ -34,6 +35,16 @@ def renewed_token(
     The stored refresh token comes first: it has replaced the account's secret. Where it is refused the secret
     is tried, which a person may have mended since. Raises AuthenticationFailed when no refresh token is taken.
     """
+    try:
+        return _exchanged(client, account, stored, clock)
+    except OutcomeUnknown as error:
+        # Repeating it is harmless: an exchange sells nothing, and a refresh token that was used up is refused.
+        raise Unavailable(str(error)) from None
+
+
+def _exchanged(
+    client: httpx.Client, account: Account, stored: Token | None, clock: Callable[[], datetime]
+) -> Token:
     grants = [Secret(account.secret("refresh_token"))]
     if stored is not None and stored.refresh is not None and stored.refresh not in grants:
         grants.insert(0, stored.refresh)
@@ -86,11 +97,7 @@ def _grant(client: httpx.Client, account: Account, refresh: Secret, what: str) -
         headers={"Authorization": f"Basic {b64encode(pair.encode()).decode()}"},
         json={"grant_type": "refresh_token", "refresh_token": refresh.reveal()},
     )
-    try:
-        return wire.exchange(client, request, what)
-    except OutcomeUnknown as error:
-        # Repeating it is harmless: an exchange sells nothing, and a refresh token that was used up is refused.
-        raise Unavailable(str(error)) from None
+    return wire.exchange(client, marked(request, Spend("oauth2")), what)
 
 
 def _expiry(body: Mapping[str, Any], now: datetime) -> datetime | None:

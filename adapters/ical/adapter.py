@@ -16,6 +16,7 @@ from adapters.errors import ConfigurationError, UnexpectedResponse
 from adapters.ical.feed import feed_from_wire
 from adapters.ical.mapping import observation_from_feed
 from adapters.model import AvailabilityPage, Evidence, Stay, Validators
+from adapters.spending import Spend, marked
 from adapters.wire import error_from_status, exchange
 
 MAX_BODY_BYTES = 10 * 1024 * 1024  # real feeds: up to 70 kB; 500 events are about 150 kB
@@ -117,7 +118,7 @@ class ICalAdapter(ChannelAdapter):
         target = f"/{given[1].removeprefix('/')}" if given else ""
         if _PLAIN.fullmatch(target) and target.encode() != request.url.raw_path:
             request.extensions["target"] = target.encode()
-        return request
+        return marked(request, Spend("feed", listing_id=listing.listing_id))
 
 
 def _redirected(before: httpx.Request, after: httpx.Request, what: str) -> httpx.Request:

@@ -8,7 +8,7 @@ from channel_sync.defs.assets import ASSETS
 from channel_sync.defs.checks import CHECKS
 from channel_sync.defs.jobs import JOBS, housekeeping
 from channel_sync.defs.schedules import SCHEDULES
-from channel_sync.defs.sensors import portfolio_accounts
+from channel_sync.defs.sensors import SENSORS
 from channel_sync.sync.engine import Engine
 
 # Pulled every 15 minutes: after three missed pulls somebody should look, after two hours somebody must.
@@ -25,7 +25,7 @@ def definitions(engine: Engine) -> dg.Definitions:
         asset_checks=CHECKS,
         jobs=[*JOBS.values(), housekeeping],
         schedules=SCHEDULES,
-        sensors=[portfolio_accounts],
+        sensors=SENSORS,
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )

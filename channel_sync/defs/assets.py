@@ -2,10 +2,12 @@
 
 Each is a graph of ops: list (what is to be pulled) -> pull, one step per batch of listings -> store -> collect.
 The steps hand on names of staging tables and counts, never nights. No retry policies: repeating a channel call
-is ``channel_sync.resilience.retry``'s business alone.
+is ``channel_sync.resilience.retry``'s business alone. Only where a channel asks for a longer wait than a step should
+sleep for does the pull step begin again, once that wait is over.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
 import dagster as dg
@@ -13,18 +15,37 @@ import dagster as dg
 from adapters.model import Stay
 from channel_sync.defs import report
 from channel_sync.defs.partitions import PARTITIONS, slices
+from channel_sync.defs.pools import account_pool
 from channel_sync.storage.nights import Subject
 from channel_sync.sync import bookings, plan, pull, store
 from channel_sync.sync.engine import Engine
 from channel_sync.sync.store import PullResult
 
 POLICY = dg.BackfillPolicy.single_run()
+MOST_RETRIES = 3
+LONGEST_PUT_OFF_S = 15 * 60.0  # the schedule comes by as soon
 
 
 class Thoroughness(dg.Config):
     """``everything`` asks for whole answers even where a channel could say that nothing changed."""
 
     everything: bool = False
+
+
+def _put_off(
+    context: dg.OpExecutionContext, account: str, put_off_s: float | None
+) -> dg.RetryRequested | None:
+    """The request to begin the step again once the channel may be asked. None: go on, and report the rest as failed.
+
+    The run sleeps until then. Its slot of the account's pool is free meanwhile, its place among the runs is not: that
+    all places fill with such runs is what the limit per channel in dagster.yaml prevents.
+    """
+    if put_off_s is None or put_off_s > LONGEST_PUT_OFF_S or context.retry_number >= MOST_RETRIES:
+        return None
+    context.log.info(
+        f"{account}: the channel is not to be asked yet, the rest is pulled in {put_off_s:.0f} s"
+    )
+    return dg.RetryRequested(max_retries=MOST_RETRIES, seconds_to_wait=put_off_s)
 
 
 def _mapping_key(*parts: object) -> str:
@@ -59,15 +80,23 @@ def _calendar_asset(subject: Subject, description: str) -> dg.AssetsDefinition:
 
     @dg.op(
         name=f"pull_{subject}",
-        description="Ask the channel for a batch of listings and stage what was read to its end.",
+        description="Ask the channel for a batch of listings; what was read to its end is staged, and stored beside it.",
         tags={"channel_sync/step": "pull"},
     )
-    def pull_batch(batch: pull.Batch, engine: dg.ResourceParam[Engine]) -> pull.PulledBatch:
-        return pull.pull_batch(engine, batch)
+    def pull_batch(
+        context: dg.OpExecutionContext, batch: pull.Batch, engine: dg.ResourceParam[Engine]
+    ) -> pull.PulledBatch:
+        with account_pool(context, engine.database, batch.account):
+            # A step that is executed again in another run works, and asks, for that run.
+            pulled = store.pull_and_store(engine, replace(batch, run_id=context.run_id))
+        if again := _put_off(context, batch.account, pulled.put_off_s):
+            store.put_away(engine, pulled)
+            raise again
+        return pulled
 
     @dg.op(
         name=f"store_{subject}",
-        description="Write what differs from the tables, in one transaction per batch.",
+        description="Write what differs and is not written yet, and say how each listing ended.",
         tags={"channel_sync/step": "store"},
     )
     def store_batch(
@@ -130,9 +159,13 @@ def _bookings_asset() -> dg.AssetsDefinition:
         tags={"channel_sync/step": "pull"},
     )
     def pull_account(
-        batch: bookings.BookingBatch, engine: dg.ResourceParam[Engine]
+        context: dg.OpExecutionContext, batch: bookings.BookingBatch, engine: dg.ResourceParam[Engine]
     ) -> bookings.PulledBookings:
-        return bookings.pull_bookings(engine, batch)
+        with account_pool(context, engine.database, batch.account):
+            pulled = bookings.pull_bookings(engine, batch)
+        if again := _put_off(context, batch.account, pulled.put_off_s):
+            raise again
+        return pulled
 
     @dg.op(
         name="store_bookings",

@@ -1,6 +1,6 @@
 """Asset checks: what must hold of the tables after every pull. Each names what it found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -9,6 +9,20 @@ from channel_sync.storage import reports
 from channel_sync.sync.engine import Engine
 
 _SHOWN = 25
+_MOST = 100
+
+# The checks that hold of the channels and not of the tables: also looked at while nothing runs.
+GUARDED_ASSET = "channel_availability"
+GUARDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "no_open_circuit": ("circuits", {"only_open": True, "most": _MOST}),
+    "no_exhausted_quota": ("quotas", {"beyond_s": 60.0, "most": _MOST}),
+}
+
+
+def found_metadata(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How many findings there are, and the first of them."""
+    rows = [{column: str(value) for column, value in row.items()} for row in found[:_SHOWN]]
+    return {"found": len(found), "findings": dg.MetadataValue.json(rows)}
 
 
 def _check(
@@ -25,14 +39,16 @@ def _check(
     def check(engine: dg.ResourceParam[Engine]) -> dg.AssetCheckResult:
         with engine.database.connect() as connection:
             found = reports.findings(connection, statement, parameters(engine))
-        rows = [{column: str(value) for column, value in row.items()} for row in found[:_SHOWN]]
-        return dg.AssetCheckResult(
-            passed=not found,
-            severity=severity,
-            metadata={"found": len(found), "findings": dg.MetadataValue.json(rows)},
-        )
+        return dg.AssetCheckResult(passed=not found, severity=severity, metadata=found_metadata(found))
 
     return check
+
+
+def _guard(name: str, description: str) -> dg.AssetChecksDefinition:
+    statement, parameters = GUARDS[name]
+    return _check(
+        GUARDED_ASSET, name, statement, description, dg.AssetCheckSeverity.WARN, lambda _: parameters
+    )
 
 
 def _today(engine: Engine) -> dict[str, Any]:
@@ -72,5 +88,15 @@ CHECKS = [
         "`channel-sync holds` and `channel-sync release`.",
         dg.AssetCheckSeverity.WARN,
         lambda engine: {"now": engine.clock()},
+    ),
+    _guard(
+        "no_open_circuit",
+        "No channel is failing so that calls to it are held back. `channel-sync status` shows since when and why, "
+        "`channel-sync unblock` lets calls through at once.",
+    ),
+    _guard(
+        "no_exhausted_quota",
+        "No channel has asked to wait, and no quota is used up for more than a minute. `channel-sync status` shows "
+        "for how long, `channel-sync unblock` lifts a channel's wait.",
     ),
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from channel_sync.defs.assets import channel_availability, channel_bookings, channel_pricing
-from channel_sync.storage import nights, observations
+from channel_sync.storage import calls, nights, observations
 from channel_sync.sync.engine import Engine
 
 KEEP_RUNS = timedelta(days=30)
@@ -65,9 +65,20 @@ def forget_uneventful_pulls(context: dg.OpExecutionContext, engine: dg.ResourceP
     context.log.info(f"{forgotten} lines of the sync log deleted")
 
 
-@dg.job(description="Keep Dagster's storage, the staging schema and the sync log from growing without end.")
+@dg.op(description="Delete counts of calls to channels older than 30 days.")
+def forget_old_calls(context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine]) -> None:
+    """Every kind of call is a row a minute."""
+    with engine.database.connect() as connection:
+        forgotten = calls.forget_old_calls(connection, engine.clock() - KEEP_RUNS)
+    context.log.info(f"{forgotten} counts of calls deleted")
+
+
+@dg.job(
+    description="Keep Dagster's storage, the staging schema, the sync log and the counts of calls from growing without end."
+)
 def housekeeping() -> None:
     """The steps are independent."""
     delete_old_runs()
     drop_abandoned_staging()
     forget_uneventful_pulls()
+    forget_old_calls()

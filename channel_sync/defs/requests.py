@@ -1,17 +1,40 @@
 """What a run is asked for: the partitions, the tags and the config of one account's pull."""
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from adapters.model import Evidence
-from channel_sync.defs.partitions import range_tags
-from channel_sync.storage import observations
+from channel_sync.defs.partitions import ACCOUNTS, accounts_of, range_tags
+from channel_sync.storage import observations, portfolio
 from channel_sync.storage.portfolio import AccountRow
 from channel_sync.sync.engine import Engine
 
 NEAR = timedelta(days=180)
 _LONGEST_BOOKINGS_GAP = timedelta(days=30)
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def pulled_accounts(instance: dg.DagsterInstance, engine: Engine, subject: str) -> Iterator[AccountRow]:
+    """Enabled accounts that can be pulled for the subject and already have their partitions."""
+    with engine.database.connect() as connection:
+        rows = portfolio.accounts(connection)
+    able = set(accounts_of(subject, ((row.code, engine.declaration_of(row)) for row in rows)))
+    name = ACCOUNTS[subject].name
+    known = set(instance.get_dynamic_partitions(name)) if name else set()
+    return (row for row in rows if row.code in able & known)
+
+
+def under_way(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> bool:
+    """Whether a run of the job with these tags has not ended yet."""
+    runs = dg.RunsFilter(job_name=job, tags=dict(tags), statuses=_UNFINISHED)
+    return instance.get_runs_count(runs) > 0
 
 
 def pull_request(

@@ -4,27 +4,19 @@ The schedules tick every minute and launch only the accounts whose minute it is:
 portfolio, and a schedule per account would have to be redeployed with it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from zlib import crc32
 
 import dagster as dg
 
 from channel_sync.defs.jobs import JOBS, housekeeping
-from channel_sync.defs.partitions import ACCOUNTS, accounts_of
-from channel_sync.defs.requests import pull_request
-from channel_sync.storage import portfolio
-from channel_sync.storage.portfolio import AccountRow
+from channel_sync.defs.pools import paused
+from channel_sync.defs.requests import pull_request, pulled_accounts, under_way
 from channel_sync.sync.engine import Engine
 
 EVERY_MINUTES = 15
 NIGHTLY_HOUR = 3  # UTC
-_UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def minute_of(account: str) -> int:
@@ -60,7 +52,12 @@ def _schedule(
         context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
     ) -> list[dg.RunRequest] | dg.SkipReason:
         now = context.scheduled_execution_time
-        due = [account for account in _accounts(context, engine, subject) if is_due(account.code, now)]
+        due = [
+            account
+            for account in pulled_accounts(context.instance, engine, subject)
+            if is_due(account.code, now)
+        ]
+        held = paused(context.instance, [account.code for account in due])
         requests = [
             pull_request(
                 engine,
@@ -71,10 +68,13 @@ def _schedule(
                 everything=everything,
             )
             for account in due
-            if not _under_way(context, subject, account.code)
+            # A run of a paused account would only wait for a slot, in a place that others need; a second one of an
+            # account whose last pull has not ended yet would only queue.
+            if account.code not in held
+            and not under_way(context.instance, f"sync_{subject}", {"channel_sync/account": account.code})
         ]
         return requests or dg.SkipReason(
-            f"{len(due)} due, all of them under way" if due else "no account is due this minute"
+            f"{len(due)} due, all of them under way or paused" if due else "no account is due this minute"
         )
 
     return schedule
@@ -103,24 +103,6 @@ def _nightly(subject: str) -> dg.ScheduleDefinition:
             "channel could say that nothing changed."
         ),
     )
-
-
-def _accounts(context: dg.ScheduleEvaluationContext, engine: Engine, subject: str) -> Iterator[AccountRow]:
-    """Enabled accounts that can be pulled for the subject and already have their partitions."""
-    with engine.database.connect() as connection:
-        rows = portfolio.accounts(connection)
-    able = set(accounts_of(subject, ((row.code, engine.declaration_of(row)) for row in rows)))
-    name = ACCOUNTS[subject].name
-    known = set(context.instance.get_dynamic_partitions(name)) if name else set()
-    return (row for row in rows if row.code in able & known)
-
-
-def _under_way(context: dg.ScheduleEvaluationContext, subject: str, account: str) -> bool:
-    """Whether the account's last pull has not ended yet: another one behind it would only queue."""
-    runs = dg.RunsFilter(
-        job_name=f"sync_{subject}", tags={"channel_sync/account": account}, statuses=_UNDER_WAY
-    )
-    return context.instance.get_runs_count(runs) > 0
 
 
 @dg.schedule(

@@ -99,6 +99,7 @@ def _make_accounts(
                 "settings": account.settings,
                 "secrets": account.secrets,
                 "enabled": account.enabled,
+                "quotas": [quota.model_dump(mode="json") for quota in account.quotas],
             }
             for account in portfolio.channel_accounts
         },

@@ -2,16 +2,20 @@
 
 import re
 from functools import cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from adapters.base_adapter import QuotaScope
 from channel_sync.portfolio.document import did_you_mean
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+_ENDPOINT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MOST_UNITS = 5000
+_MOST_CALLS = 1_000_000_000
+_SHORTEST_WINDOW_S, _LONGEST_WINDOW_S = 0.1, 31 * 86_400
 
 Entry = TypeVar("Entry")
 
@@ -92,6 +96,36 @@ def _unit_names(units: object) -> object:
     return units
 
 
+def _calls(calls: object) -> object:
+    if type(calls) is not int or not 1 <= calls <= _MOST_CALLS:
+        raise ValueError(f"is not a number of calls: write a whole number from 1 to {_MOST_CALLS:,}")
+    return calls
+
+
+def _window_s(seconds: object) -> object:
+    number = seconds if isinstance(seconds, int | float) and not isinstance(seconds, bool) else 0
+    if not _SHORTEST_WINDOW_S <= number <= _LONGEST_WINDOW_S:
+        raise ValueError(
+            f"is not a window: write seconds from {_SHORTEST_WINDOW_S} to {_LONGEST_WINDOW_S:,}, such as 1 or 3600"
+        )
+    return seconds
+
+
+def _scope(scope: object) -> object:
+    if not isinstance(scope, str) or scope not in set(QuotaScope):
+        known = ", ".join(QuotaScope)
+        raise ValueError(f"is nothing that a channel counts calls by: write one of {known}")
+    return scope
+
+
+def _endpoints(endpoints: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(map(_ENDPOINT.fullmatch, endpoints)):
+        raise ValueError(
+            "are not names of endpoints: write those of the channel's README, such as [calendars]"
+        )
+    return tuple(sorted(set(endpoints)))
+
+
 Code = Annotated[str, AfterValidator(_code)]
 Name = Annotated[str, AfterValidator(_name)]
 Settings = dict[Annotated[str, AfterValidator(_setting)], str]
@@ -144,8 +178,33 @@ class Listing(_Part):
     secrets: Secrets = {}
 
 
+class Quota(_Part):
+    """At most ``limit`` calls in any ``window_s`` seconds: see adapters.base_adapter.Quota. ``per`` is its scope."""
+
+    limit: Annotated[int, BeforeValidator(_calls)]
+    window_s: Annotated[float, BeforeValidator(_window_s)]
+    per: Annotated[str, BeforeValidator(_scope)]
+    burst: Annotated[int, BeforeValidator(_calls)] = 1
+    endpoints: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_endpoints)] = ()
+
+    @model_validator(mode="after")
+    def _burst_within_limit(self) -> Self:
+        if self.burst > self.limit:
+            raise ValueError("has a burst above its limit: lower the burst, it counts towards the limit")
+        return self
+
+
+def _different(quotas: tuple[Quota, ...]) -> tuple[Quota, ...]:
+    if len({(quota.window_s, quota.per, quota.endpoints) for quota in quotas}) != len(quotas):
+        raise ValueError("counts the same calls in the same window twice: keep the lower limit")
+    return quotas
+
+
 class ChannelAccount(_Part):
-    """One login on a channel. ``secrets`` are names of environment variables, by the channel's name of the secret."""
+    """One login on a channel. ``secrets`` are names of environment variables, by the channel's name of the secret.
+
+    ``quotas`` are those of the account's own contract, in place of those that the channel declares.
+    """
 
     code: Code
     channel: Code
@@ -153,6 +212,7 @@ class ChannelAccount(_Part):
     enabled: bool = True
     settings: Settings = {}
     secrets: Secrets = {}
+    quotas: Annotated[tuple[Quota, ...], Field(strict=False), AfterValidator(_different)] = ()
     listings: Annotated[tuple[Listing, ...], Field(strict=False)] = ()
 
 
@@ -166,6 +226,6 @@ class Portfolio(_Part):
 # Every key that a portfolio file can have.
 KEYS = frozenset(
     key
-    for part in (Portfolio, Property, UnitType, RatePlan, ChannelAccount, Listing)
+    for part in (Portfolio, Property, UnitType, RatePlan, ChannelAccount, Quota, Listing)
     for key in part.model_fields
 )

@@ -126,6 +126,7 @@ class Admin:
 def _call_to_wire(call: Call) -> dict[str, Any]:
     return {
         "at": call.at.isoformat(),
+        "arrived": call.arrived,
         "method": call.method,
         "path": call.path,
         "query": call.query,

@@ -42,14 +42,15 @@ class Fault:
     """One thing that goes wrong.
 
     ``path`` is an fnmatch pattern on the request's whole path ("/airbnb/v2/calendars/*") without its query;
-    ``times`` is how many requests it meets, None for all. Each field below belongs to the kind it is commented
-    with.
+    ``every``: of those it is the n-th, the 2n-th and so on that go wrong. ``times`` is how often that happens, None
+    for always. Each field below belongs to the kind it is commented with.
     """
 
     kind: Kind
     path: str = "*"
     times: int | None = None
     method: str = "*"
+    every: int = 1
     seconds: float = 0.0  # latency
     code: int = 500  # status
     retry_after: str | None = None  # status: the header as it goes out, "2" or an HTTP date
@@ -67,9 +68,11 @@ class Fault:
             raise ValueError(f"a connection drops after 'request' or 'headers', not {self.after!r}")
         if self.times is not None and self.times < 1:
             raise ValueError(f"a fault meets one request or more, or None for all; not {self.times}")
+        if self.every < 1:
+            raise ValueError(f"a fault meets every request or every n-th, not every {self.every}")
 
     def meets(self, method: str, path: str) -> bool:
-        """Whether a request is one of those that go wrong."""
+        """Whether a request is one of those that can go wrong."""
         return fnmatchcase(path, self.path) and fnmatchcase(method, self.method)
 
     def applied(self, truth: Truth, own_error: OwnError) -> Answer:
@@ -86,12 +89,14 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._faults: list[Fault] = []
+        self._faults: list[
+            tuple[Fault, int]
+        ] = []  # with the number of requests that it could have met so far
 
     def add(self, fault: Fault) -> None:
         """Put one more fault in force, behind those that are."""
         with self._lock:
-            self._faults.append(fault)
+            self._faults.append((fault, 0))
 
     def clear(self) -> None:
         """Everything goes right again."""
@@ -101,19 +106,25 @@ class Faults:
     def listed(self) -> list[Fault]:
         """The faults in force, with the times they have left."""
         with self._lock:
-            return list(self._faults)
+            return [fault for fault, _ in self._faults]
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The first fault that this request meets, and one of its times used up."""
+        """The first fault that this request meets, and one of its times used up. All of them count the request."""
+        taken: Fault | None = None
         with self._lock:
-            for index, fault in enumerate(self._faults):
-                if fault.meets(method, path):
-                    if fault.times is not None:
-                        self._faults[index : index + 1] = (
-                            [replace(fault, times=fault.times - 1)] if fault.times > 1 else []
-                        )
-                    return fault
-        return None
+            left: list[tuple[Fault, int]] = []
+            for fault, seen in self._faults:
+                count = seen + fault.meets(method, path)
+                if taken is not None or count == seen or count % fault.every:
+                    left.append((fault, count))
+                    continue
+                taken = fault
+                if fault.times is None:
+                    left.append((fault, count))
+                elif fault.times > 1:
+                    left.append((replace(fault, times=fault.times - 1), count))
+            self._faults = left
+        return taken
 
 
 def fault_from(wire: Mapping[str, Any]) -> Fault:

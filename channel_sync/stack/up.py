@@ -1,4 +1,4 @@
-"""Everything that runs on one machine: Postgres, the simulated channels, and Dagster's three processes.
+"""Everything that runs on one machine: Postgres, the simulated channels, the webhook gateway, Dagster's three processes.
 
 ``up`` starts them in this order, watches them, and ends them in the opposite order. One stack per state folder; two
 checkouts have two state folders and do not meet. All listens on 127.0.0.1 only: Dagster's pages know no passwords.
@@ -103,12 +103,11 @@ def _start(settings: config.Settings, wish: Wish, home: Path, running: ExitStack
     """Start all and wait until it serves. ``running`` is given what ends it again."""
     began = time.time()
     found = running.enter_context(_database(settings, say))
-    sandbox_port, code_port, spare_port = health.free_ports(_HOST, 3)
-    ui_port = wish.ui_port
-    if ui_port and health.is_taken(_HOST, ui_port):
-        say(f"port {ui_port} is taken: Dagster's pages are on {spare_port}")
-        ui_port = 0
-    ui_port = ui_port or spare_port
+    sandbox_port, code_port, *spare_ports = health.free_ports(_HOST, 4)
+    ui_port = _port(wish.ui_port, spare_ports[0], "Dagster's pages are", say)
+    webhook_port = None
+    if settings.enabled:
+        webhook_port = _port(settings.webhook_port, spare_ports[1], "webhooks are taken", say)
     with_sandbox = wish.sandbox and settings.enabled
     environment = _environment(found, home, sandbox_port if with_sandbox else None)
     supervisor = Supervisor(settings.state_dir, environment, home, settings.state_dir / "logs", say)
@@ -126,14 +125,24 @@ def _start(settings: config.Settings, wish: Wish, home: Path, running: ExitStack
     portfolio = wish.portfolio or (SAMPLE_PORTFOLIO if with_sandbox else None)
     if portfolio is not None and settings.enabled:
         supervisor.run("-m", "channel_sync.cli", "portfolio", "apply", str(portfolio.absolute()))
+    if webhook_port is not None:
+        supervisor.start(_webhooks(webhook_port))
     supervisor.start(_code_server(code_port, lambda: prepare(address)))
     supervisor.wait()
     workspace = _workspace_file(settings.state_dir, code_port)
     supervisor.start(_web_server(ui_port, workspace))
     supervisor.start(_daemon(ui_port, workspace, began))
     supervisor.wait()
-    _announce(settings, ui_port, sandbox_port if with_sandbox else None, say)
+    _announce(settings, ui_port, webhook_port, sandbox_port if with_sandbox else None, say)
     return supervisor
+
+
+def _port(wanted: int, spare: int, what: str, say: Say) -> int:
+    """The port that was wished for, the spare one where that is taken or any is wished for."""
+    if wanted and health.is_taken(_HOST, wanted):
+        say(f"port {wanted} is taken: {what} on {spare}")
+        return spare
+    return wanted or spare
 
 
 @contextmanager
@@ -185,8 +194,12 @@ def _dagster_home(state_dir: Path, home: Path) -> Path:
     return folder
 
 
-def _announce(settings: config.Settings, ui_port: int, sandbox_port: int | None, say: Say) -> None:
+def _announce(
+    settings: config.Settings, ui_port: int, webhook_port: int | None, sandbox_port: int | None, say: Say
+) -> None:
     say(f"Dagster             http://{_HOST}:{ui_port}")
+    if webhook_port is not None:
+        say(f"webhooks            http://{_HOST}:{webhook_port}")
     if sandbox_port is not None:
         say(f"simulated channels  http://{_HOST}:{sandbox_port}")
     if settings.embedded:
@@ -205,6 +218,14 @@ def _sandbox(port: int) -> Service:
         "sandbox",
         ("-m", "channel_sync.cli", "sandbox", "--port", str(port)),
         lambda: health.answers(_HOST, port, "/_sandbox/health"),
+    )
+
+
+def _webhooks(port: int) -> Service:
+    return Service(
+        "webhooks",
+        ("-m", "channel_sync.cli", "webhooks", "--host", _HOST, "--port", str(port)),
+        lambda: health.answers(_HOST, port, "/health"),
     )
 
 

@@ -1,6 +1,6 @@
 """Bring a database to the schema of this version of the product.
 
-The schema as it stands is ``sql/schema.sql`` and ``sql/analytics.sql``; how an older database gets there is in
+The schema as it stands is SCHEMA_FILES; how an older database gets there is in
 ``migrations/versions``, one file per step, applied by Alembic. To change the schema: edit the file in ``sql``, write
 the step that does the same to an older database, and let the test that compares the two say whether it does.
 """
@@ -18,7 +18,17 @@ from adapters.errors import ConfigurationError
 from channel_sync.storage.database import Database, create_database, with_database
 
 _HERE = Path(__file__).parent
-SCHEMA_FILES = (_HERE / "sql" / "schema.sql", _HERE / "sql" / "analytics.sql")
+SCHEMA_FILES = tuple(
+    _HERE / "sql" / f"{name}.sql"
+    for name in (
+        "schema",
+        "schema_rate_limits",
+        "schema_circuit_breakers",
+        "schema_api_calls",
+        "schema_webhooks",
+        "analytics",
+    )
+)
 _MAINTENANCE_DATABASE = "postgres"  # every server has one
 
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 import psycopg
 from psycopg.rows import args_row, class_row
 
-from adapters.model import ChannelListing, Problem, Validators
+from adapters.model import ChannelListing, Problem, Stay, Validators
 from channel_sync.storage.nights import AvailabilityRow
 from channel_sync.storage.queries import query
 
@@ -87,9 +87,39 @@ def write_state(connection: psycopg.Connection, subject: str, state: ListingStat
 
 
 def write_log(connection: psycopg.Connection, entries: Iterable[LogEntry]) -> None:
-    """Append to the sync log, under numbers reserved before."""
+    """Append to the sync log, under numbers reserved before. A number that is there already stays as it is."""
     with connection.cursor() as cursor:
         cursor.executemany(query("write_sync_log"), [asdict(entry) for entry in entries])
+
+
+def read_log(connection: psycopg.Connection, numbers: Sequence[int]) -> dict[int, LogEntry]:
+    """Those lines of the sync log that are written, by number."""
+    with connection.cursor(row_factory=class_row(LogEntry)) as cursor:
+        cursor.execute(query("read_sync_log"), {"numbers": list(numbers)})
+        return {entry.sync_log_id: entry for entry in cursor}
+
+
+def stored_by_run(
+    connection: psycopg.Connection,
+    run_id: str,
+    subject: str,
+    window: Stay,
+    listing_ids: Sequence[int],
+    since: datetime,
+) -> dict[int, int]:
+    """Which of these listings the run has pulled and stored for the window since then: listing -> number in the log."""
+    rows = connection.execute(
+        query("stored_by_run"),
+        {
+            "run_id": run_id,
+            "subject": subject,
+            "window_start": window.check_in,
+            "window_end": window.check_out,
+            "listing_ids": list(listing_ids),
+            "since": since,
+        },
+    )
+    return dict(rows.fetchall())
 
 
 def keep_unread(

@@ -5,6 +5,7 @@ Only ``channel_sync.portfolio`` writes it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 import psycopg
@@ -12,6 +13,7 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
+from adapters.base_adapter import Quota, QuotaScope
 from adapters.errors import ConfigurationError
 from channel_sync.storage.queries import query
 
@@ -21,7 +23,8 @@ class AccountRow:
     """One login on a channel that has not left the portfolio.
 
     ``secrets`` maps a secret's name to the name of the environment variable that holds it, never to a value.
-    ``enabled`` says whether schedules pull it.
+    ``enabled`` says whether schedules pull it. ``quotas`` hold in place of those that the channel declares; empty
+    where the account has no contract of its own.
     """
 
     channel_account_id: int
@@ -31,6 +34,7 @@ class AccountRow:
     settings: Mapping[str, str]
     secrets: Mapping[str, str]
     enabled: bool
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,19 @@ def listings(connection: psycopg.Connection, channel_account_id: int) -> list[Li
 
 
 def _accounts(connection: psycopg.Connection, *, code: str | None, enabled_only: bool) -> list[AccountRow]:
-    with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
-        return cursor.execute(
-            query("portfolio_accounts"), {"code": code, "enabled_only": enabled_only}
-        ).fetchall()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query("portfolio_accounts"), {"code": code, "enabled_only": enabled_only})
+        return [AccountRow(**{**row, "quotas": tuple(map(_quota, row["quotas"]))}) for row in rows]
+
+
+def _quota(stored: Mapping[str, Any]) -> Quota:
+    return Quota(
+        stored["limit"],
+        timedelta(seconds=stored["window_s"]),
+        QuotaScope(stored["per"]),
+        stored["burst"],
+        frozenset(stored["endpoints"]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +136,7 @@ RATE_PLAN = Table("rate_plan", ("unit_type_id", "code"), ("name",))
 CHANNEL_ACCOUNT = Table(
     "channel_account",
     ("code",),
-    ("channel", "environment", "settings", "secrets", "enabled"),
+    ("channel", "environment", "settings", "secrets", "enabled", "quotas"),
     fixed=("channel", "environment"),
 )
 LISTING = Table(
@@ -287,8 +300,24 @@ def _place(table: Table) -> sql.Identifier:
 
 
 def _given(value: object) -> object:
-    return Jsonb(value) if isinstance(value, dict) else value
+    return Jsonb(value) if isinstance(value, dict | list) else value
 
 
 def _shown(value: object) -> str:
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    match value:
+        case None | []:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case list():
+            return ", ".join(_in_words(quota) for quota in value)
+        case _:
+            return str(value)
+
+
+def _in_words(quota: Mapping[str, Any]) -> str:
+    """``50 in 1 s per account (burst 5, only calendars)``."""
+    details = [f"burst {quota['burst']}"] if quota["burst"] > 1 else []
+    details += [f"only {'+'.join(quota['endpoints'])}"] if quota["endpoints"] else []
+    more = f" ({', '.join(details)})" if details else ""
+    return f"{quota['limit']} in {quota['window_s']:g} s per {quota['per']}{more}"

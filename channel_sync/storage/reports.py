@@ -32,7 +32,7 @@ def occupancy_by_week(
 
 
 def findings(connection: psycopg.Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows that a check found wrong, at most 100; ``name`` is a statement of ``sql/reports.sql``."""
+    """The rows that a check found wrong, at most 100; ``name`` is a statement of the reports in ``sql``."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(query(name), parameters)
         return cursor.fetchall()

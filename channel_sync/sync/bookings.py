@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time
 
 from adapters.errors import ChannelError, ConfigurationError
 from adapters.model import Problem, Stay
-from channel_sync.resilience.retry import Waits, repeat
+from channel_sync.resilience.retry import Waits, put_off, repeat
 from channel_sync.storage import bookings as table
 from channel_sync.storage import observations, portfolio
 from channel_sync.storage.bookings import Effect, Observation
@@ -33,7 +33,11 @@ class BookingBatch:
 
 @dataclass(frozen=True, slots=True)
 class PulledBookings:
-    """What became of the pull. ``error`` is None where everything that the channel has was staged."""
+    """What became of the pull. ``error`` is None where everything that the channel has was staged.
+
+    ``put_off_s``: it was given up because the channel is not to be asked for so many seconds, more than a pull waits.
+    It can be repeated as it is: to stage a booking twice changes nothing.
+    """
 
     batch: BookingBatch
     channel_account_id: int
@@ -44,6 +48,7 @@ class PulledBookings:
     waited_s: float = 0.0
     error: str | None = None
     error_message: str | None = None
+    put_off_s: float | None = None
 
 
 def pull_bookings(engine: Engine, batch: BookingBatch) -> PulledBookings:
@@ -60,7 +65,6 @@ def pull_bookings(engine: Engine, batch: BookingBatch) -> PulledBookings:
     known = [as_known_to_adapter(listing, engine.secrets(listing.secrets)) for listing in listings]
     changed_from = datetime.combine(batch.days.check_in, time.min, UTC)
     changed_until = datetime.combine(batch.days.check_out, time.min, UTC)
-    waits = Waits()
     problems: list[Problem] = []
 
     def ask(channel: OpenChannel) -> None:
@@ -71,6 +75,7 @@ def pull_bookings(engine: Engine, batch: BookingBatch) -> PulledBookings:
                 table.stage(connection, batch.name, page.bookings)
 
     with engine.open_channel(account) as channel:
+        waits = Waits(channel.waited_of_this_thread)
         sent_before = channel.requests_of_this_thread()
         error: Exception | None = None
         try:
@@ -87,6 +92,7 @@ def pull_bookings(engine: Engine, batch: BookingBatch) -> PulledBookings:
         waited_s=waits.seconds,
         error=type(error).__name__ if error else None,
         error_message=str(error) if error else None,
+        put_off_s=put_off(error) if error else None,
     )
 
 

@@ -14,10 +14,15 @@ from channel_sync.storage.portfolio import AccountRow
 
 @dataclass(frozen=True, slots=True)
 class OpenChannel:
-    """A channel account that can be called. ``requests_of_this_thread`` counts what a thread has sent so far."""
+    """A channel account that can be called.
+
+    ``requests_of_this_thread`` counts what the calling thread has sent so far, ``waited_of_this_thread`` the seconds
+    that it has waited for its turn.
+    """
 
     adapter: ChannelAdapter
     requests_of_this_thread: Callable[[], int]
+    waited_of_this_thread: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from channel_sync.storage.observations import LogEntry
 from channel_sync.sync.engine import Engine
 from channel_sync.sync.pull import Batch
 
-LISTINGS_PER_BATCH = (
-    64  # what one step pulls, stores and, on a re-execution, repeats; full rounds of 8 threads
-)
+# What one step pulls and stores, piece by piece. Between two steps the channel waits for us, so they are few.
+LISTINGS_PER_BATCH = 1024
 DISCOVER_EVERY = timedelta(hours=20)
 
 
@@ -38,15 +37,17 @@ def batches(
     with engine.database.connect() as connection:
         account = portfolio.account(connection, account_code)
         listings = portfolio.listings(connection, account.channel_account_id)
+    planned_at = engine.clock()
     declaration = engine.declaration_of(account)
     if declaration.evidence is Evidence.ABSENCE:
-        windows = [whole_horizon(engine.clock().date(), declaration.horizon_days)]
+        windows = [whole_horizon(planned_at.date(), declaration.horizon_days)]
     ids = [listing.listing_id for listing in listings]
     for window in windows:
         for start in range(0, len(ids), LISTINGS_PER_BATCH):
             yield Batch(
                 name=f"{subject}_{run_id.replace('-', '')}_{account.channel_account_id}_{window.check_in:%y%m%d}_{start}",
                 run_id=run_id,
+                planned_at=planned_at,
                 subject=subject,
                 account=account_code,
                 listing_ids=tuple(ids[start : start + LISTINGS_PER_BATCH]),
@@ -78,10 +79,10 @@ def discover(engine: Engine, run_id: str, account_code: str) -> int | None:
     started_at = engine.clock()
     if last is not None and started_at - last < DISCOVER_EVERY:
         return None
-    waits = Waits()
     found: list[ChannelListing] = []
     error: ChannelError | ConfigurationError | None = None
     with engine.open_channel(account) as channel:
+        waits = Waits(channel.waited_of_this_thread)
         sent_before = channel.requests_of_this_thread()
         try:
             found = repeat(lambda: list(channel.adapter.list_listings()), engine.retry, waits)

@@ -1,55 +1,58 @@
 """Pull calendars: ask the channel for a batch of listings and stage what it answered.
 
-Half of a pull; ``channel_sync.sync.store`` is the other. Between the two the nights lie in a staging table, so
-that memory does not grow with them and a killed run leaves nothing half-written. One listing's failure never
-costs another's answer, and an answer that was not read to its end is not staged at all.
+Half of a pull; ``channel_sync.sync.store`` is the other. Between the two the nights lie in staging tables, one for
+each piece of the batch, so that memory does not grow with them, a killed run leaves nothing half-written, and the first
+pieces can be stored while the others are pulled. One listing's failure never costs another's answer, and an answer
+that was not read to its end is not staged at all.
 """
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
+
+import psycopg
 
 from adapters.base_adapter import Listing
-from adapters.errors import ChannelError, ConfigurationError, UnexpectedResponse
+from adapters.errors import ChannelError, ConfigurationError
 from adapters.model import (
     AvailabilityPage,
     Evidence,
-    NightAvailability,
-    NightPrice,
     PricingPage,
     Problem,
     Secret,
     Stay,
     Validators,
 )
-from channel_sync.resilience.retry import Waits, repeat
+from channel_sync.resilience.retry import Waits, put_off, repeat
 from channel_sync.storage import observations, portfolio
-from channel_sync.storage.nights import AvailabilityRow, PriceRow, Staging, Subject, fingerprint
+from channel_sync.storage.nights import Staging, Subject, fingerprint
 from channel_sync.storage.observations import ListingState
 from channel_sync.storage.portfolio import ListingRow
 from channel_sync.sync.engine import Engine, OpenChannel
+from channel_sync.sync.rows import Row, Rows, availability_row, price_row, refuse_unstorable
 
-_MOST_UNITS_OR_NIGHTS = 32_767  # smallint
-_LARGEST_AMOUNT = Decimal(10) ** 14  # numeric(18, 4)
-
-Row = AvailabilityRow | PriceRow
-Rows = Sequence[AvailabilityRow] | Sequence[PriceRow]
+LISTINGS_PER_PIECE = 64  # staged in one table and stored in one transaction
+Answer = tuple["Pulled", Rows]
+Question = TypeVar("Question")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some listings of one account to pull together, for the nights of ``window``.
 
-    ``name`` is unique over all runs: the batch's staging table is named after it. ``conditional`` lets the
-    channel answer that nothing changed.
+    ``name`` is unique over all runs: the batch's staging tables are named after it. ``planned_at`` is when its run
+    set out. ``conditional`` lets the channel answer that nothing changed.
     """
 
     name: str
     run_id: str
+    planned_at: datetime
     subject: Subject
     account: str
     listing_ids: tuple[int, ...]
@@ -63,7 +66,8 @@ class Pulled:
 
     ``started_at`` is just before the first request: what was observed is at least as new. ``said_unchanged``
     is the channel's own word (HTTP 304), in answer to the validators of an earlier answer. ``left_out``: nothing is
-    staged, because these rows were the ones last committed when the pull began.
+    staged, because these rows were the ones last committed when the pull began. ``put_off_s``: it was given up because
+    the channel is not to be asked for so many seconds, more than a pull waits.
     """
 
     listing: ListingRow
@@ -81,55 +85,121 @@ class Pulled:
     waited_s: float = 0.0
     error: str | None = None
     error_message: str | None = None
+    put_off_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some listings of a batch; the nights of those that did not fail are staged under ``name``."""
+
+    name: str
+    listings: tuple[Pulled, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PulledBatch:
-    """A batch whose answers are staged."""
+    """A batch, or a part of it, whose answers are staged.
+
+    ``stored_before`` are listings that this run had stored when the pull began, and did not ask for again: number
+    in the sync log -> the channel's id.
+    """
 
     batch: Batch
     channel_account_id: int
-    listings: tuple[Pulled, ...]
+    pieces: tuple[Piece, ...]
+    stored_before: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def listings(self) -> tuple[Pulled, ...]:
+        """What was asked for now."""
+        return tuple(listing for piece in self.pieces for listing in piece.listings)
+
+    @property
+    def put_off_s(self) -> float | None:
+        """In how many seconds all listings that were put off can be asked for; None where none was."""
+        return max(
+            (listing.put_off_s for listing in self.listings if listing.put_off_s is not None), default=None
+        )
 
 
-def pull_batch(engine: Engine, batch: Batch) -> PulledBatch:
-    """Pull every listing of the batch and stage the nights that were read.
+def _leave_staged(_piece: PulledBatch) -> None:
+    """Nothing happens to a piece until the whole batch is stored."""
 
+
+def pull_batch(
+    engine: Engine, batch: Batch, when_staged: Callable[[PulledBatch], object] = _leave_staged
+) -> PulledBatch:
+    """Pull every listing of the batch that this run has not stored yet, and stage the nights that were read.
+
+    Each piece is handed to ``when_staged`` once it is committed, while the next one is pulled.
     Raises ConfigurationError where the account itself cannot be opened. Errors of single listings are in the
     result, not raised.
     """
     with engine.database.connect() as connection:
         account = portfolio.account(connection, batch.account)
+        stored = observations.stored_by_run(
+            connection, batch.run_id, batch.subject, batch.window, batch.listing_ids, batch.planned_at
+        )
         wanted = frozenset(batch.listing_ids)
         listings = [
             listing
             for listing in portfolio.listings(connection, account.channel_account_id)
             if listing.listing_id in wanted
         ]
+        left = [listing for listing in listings if listing.listing_id not in stored]
         states = observations.read_states(connection, batch.subject, batch.listing_ids)
-        numbers = observations.reserve(connection, len(listings))
-    results: list[Pulled] = []
+        numbered = list(zip(left, observations.reserve(connection, len(left)), strict=True))
+    pulled = PulledBatch(
+        batch,
+        account.channel_account_id,
+        (),
+        {stored[one.listing_id]: one.external_id for one in listings if one.listing_id in stored},
+    )
     with (
         engine.open_channel(account) as channel,
-        engine.database.connect() as connection,
+        engine.database.connect(autocommit=True) as connection,
         ThreadPoolExecutor(engine.threads, thread_name_prefix=f"pull-{batch.account}") as threads,
     ):
-        staging = Staging.create(connection, batch.subject, batch.name)
-        answers = threads.map(
-            lambda listing, number: _pull_listing(
-                engine, channel, batch, listing, number, states.get(listing.listing_id)
-            ),
-            listings,
-            numbers,
+        answers = _as_answered(
+            threads,
+            lambda one: _pull_listing(engine, channel, batch, *one, states.get(one[0].listing_id)),
+            numbered,
         )
+        while len(pulled.listings) < len(left):
+            name = f"{batch.name}_{len(pulled.pieces)}"
+            piece = _stage(connection, batch.subject, name, islice(answers, LISTINGS_PER_PIECE))
+            when_staged(replace(pulled, pieces=(piece,)))
+            pulled = replace(pulled, pieces=(*pulled.pieces, piece))
+    return pulled
 
-        def rows() -> Iterator[Row]:
-            for pulled, nights in answers:
-                results.append(pulled)
-                yield from nights
 
+def _as_answered(
+    threads: ThreadPoolExecutor, ask: Callable[[Question], Result], questions: Iterable[Question]
+) -> Iterator[Result]:
+    """The answers in the order in which they come; no more than a piece of them is waiting to be taken."""
+    unasked = iter(questions)
+    running: set[Future[Result]] = set()
+    while True:
+        running |= {threads.submit(ask, one) for one in islice(unasked, LISTINGS_PER_PIECE - len(running))}
+        if not running:
+            return
+        answered, running = wait(running, return_when=FIRST_COMPLETED)
+        while answered:
+            yield answered.pop().result()
+
+
+def _stage(connection: psycopg.Connection, subject: Subject, name: str, answers: Iterator[Answer]) -> Piece:
+    results: list[Pulled] = []
+
+    def rows() -> Iterator[Row]:
+        for pulled, nights in answers:
+            results.append(pulled)
+            yield from nights
+
+    with connection.transaction():
+        staging = Staging.create(connection, subject, name)
         staging.copy(rows())  # type: ignore[arg-type]  # every row of a batch is of its one subject
-    return PulledBatch(batch, account.channel_account_id, tuple(results))
+    return Piece(name, tuple(results))
 
 
 def _pull_listing(
@@ -139,9 +209,9 @@ def _pull_listing(
     listing: ListingRow,
     sync_log_id: int,
     state: ListingState | None,
-) -> tuple[Pulled, Rows]:
+) -> Answer:
     """Pull one listing with retries. Never raises: what went wrong is in the result."""
-    waits = Waits()
+    waits = Waits(channel.waited_of_this_thread)
     sent_before = channel.requests_of_this_thread()
     pulled = Pulled(listing, sync_log_id, batch.window, engine.clock())
     rows: Rows = ()
@@ -149,7 +219,9 @@ def _pull_listing(
         known = as_known_to_adapter(listing, engine.secrets(listing.secrets))
         pulled, rows = repeat(lambda: _ask(channel, batch, known, pulled, state), engine.retry, waits)
     except (ChannelError, ConfigurationError) as error:
-        pulled = replace(pulled, error=type(error).__name__, error_message=str(error))
+        pulled = replace(
+            pulled, error=type(error).__name__, error_message=str(error), put_off_s=put_off(error)
+        )
     except Exception as error:  # noqa: BLE001 - one listing's defect must not cost the others their answers
         pulled = replace(
             pulled, error=type(error).__name__, error_message=f"a defect of ours: {where(error)}"
@@ -168,8 +240,12 @@ def _ask(
     reaches = batch.conditional and state is not None and state.window_end >= batch.window.check_out
     validators = state.validators if state is not None and reaches else Validators()
     pages = list(channel.adapter.pull_availability(listing, batch.window, validators))
-    rows = [availability_row(pulled, night) for page in pages for night in page.nights]
-    _refuse_unstorable(listing, rows)
+    rows = [
+        availability_row(night, pulled.listing.listing_id, pulled.sync_log_id)
+        for page in pages
+        for night in page.nights
+    ]
+    refuse_unstorable(listing, rows)
     evidence = channel.adapter.declaration.evidence
     if evidence is Evidence.ABSENCE:
         return _of_feed(pulled, pages), rows
@@ -194,8 +270,12 @@ def _ask_pricing(
     channel: OpenChannel, batch: Batch, listing: Listing, pulled: Pulled, state: ListingState | None
 ) -> tuple[Pulled, Rows]:
     pages = list(channel.adapter.pull_pricing(listing, batch.window))
-    rows = [price_row(pulled, night) for page in pages for night in page.nights]
-    _refuse_unstorable(listing, rows)
+    rows = [
+        price_row(night, pulled.listing.listing_id, pulled.sync_log_id)
+        for page in pages
+        for night in page.nights
+    ]
+    refuse_unstorable(listing, rows)
     return _of_calendar(pulled, pages, rows, state)
 
 
@@ -218,28 +298,6 @@ def _of_calendar(
     return pulled, () if left_out else rows
 
 
-def _refuse_unstorable(listing: Listing, rows: Rows) -> None:
-    """Refuse here, for one listing, what the tables would refuse later for the whole batch.
-
-    Raises UnexpectedResponse for a night that is stated twice, a number that is beyond all sense, or a text that
-    Postgres cannot hold.
-    """
-    if len({row.night for row in rows}) != len(rows):
-        raise UnexpectedResponse(f"listing {listing.listing_id!r}: a night is stated twice")
-    for column in list(zip(*rows, strict=True))[2:-1]:
-        for value in set(column):  # few differ: to look at each of them takes three times as long
-            absurd = (
-                (type(value) is int and not 0 <= value <= _MOST_UNITS_OR_NIGHTS)
-                or (isinstance(value, Decimal) and abs(value) >= _LARGEST_AMOUNT)
-                or (isinstance(value, str) and "\x00" in value)
-            )
-            if absurd:
-                night = rows[column.index(value)].night
-                raise UnexpectedResponse(
-                    f"listing {listing.listing_id!r}: night {night} holds an absurd value"
-                )
-
-
 def as_known_to_adapter(listing: ListingRow, secrets: Mapping[str, Secret]) -> Listing:
     """The listing in the words of the contract."""
     return Listing(
@@ -248,39 +306,6 @@ def as_known_to_adapter(listing: ListingRow, secrets: Mapping[str, Secret]) -> L
         currency=listing.currency,
         settings=listing.settings,
         secrets=secrets,
-    )
-
-
-def availability_row(pulled: Pulled, night: NightAvailability) -> AvailabilityRow:
-    """What a channel states about a night, as a row: stated nights are never held."""
-    return AvailabilityRow(
-        pulled.listing.listing_id,
-        night.night,
-        night.units_open,
-        night.closure,
-        night.reference,
-        None,
-        None,
-        None,
-        pulled.sync_log_id,
-    )
-
-
-def price_row(pulled: Pulled, night: NightPrice) -> PriceRow:
-    """What a channel states about a night's price, as a row."""
-    rules = night.restrictions
-    return PriceRow(
-        pulled.listing.listing_id,
-        night.night,
-        night.price.amount if night.price else None,
-        night.price.currency if night.price else None,
-        rules.min_stay_arrival,
-        rules.min_stay_through,
-        rules.max_stay,
-        rules.closed_to_arrival,
-        rules.closed_to_departure,
-        rules.stop_sell,
-        pulled.sync_log_id,
     )
 
 

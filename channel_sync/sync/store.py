@@ -1,10 +1,12 @@
-"""Store pulled calendars: from the staging table into the tables, only what differs.
+"""Store pulled calendars: from the staging tables into the tables, only what differs.
 
-One transaction per batch. What a channel states explicitly is merged as it is; what a feed leaves out passes the
+One transaction per piece of a batch, with its lines of the sync log: what has a line is stored. What a channel states explicitly is merged as it is; what a feed leaves out passes the
 release rule first. An observation older than the one that is stored writes nothing.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -17,7 +19,9 @@ from channel_sync.storage.nights import AvailabilityRow, Changes, Staging
 from channel_sync.storage.observations import ListingState, LogEntry
 from channel_sync.sync import release
 from channel_sync.sync.engine import Engine
-from channel_sync.sync.pull import Pulled, PulledBatch
+from channel_sync.sync.pull import Batch, Piece, Pulled, PulledBatch, pull_batch, where
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +48,73 @@ class _Stored:
     held: int = 0
 
 
-def store_batch(engine: Engine, pulled: PulledBatch) -> list[PullResult]:
-    """Store a staged batch and say for each listing what changed.
+def pull_and_store(engine: Engine, batch: Batch) -> PulledBatch:
+    """Pull a batch, and store each piece of it while the next ones are pulled.
 
-    Everything in one transaction: killed before its end it left nothing, and the staging table is still there.
+    What could not be stored is still staged: ``store_batch`` tries again and raises the error.
     """
-    batch = pulled.batch
+
+    def store(piece: PulledBatch) -> None:
+        try:
+            put_away(engine, piece)
+        except Exception as error:  # noqa: BLE001 - the pull goes on; store_batch meets the error again
+            _log.warning("%s: a piece is left to the store step: %s", batch.account, where(error))
+
+    with ThreadPoolExecutor(1, thread_name_prefix=f"store-{batch.account}") as thread:
+        return pull_batch(engine, batch, lambda piece: thread.submit(store, piece))
+
+
+def put_away(engine: Engine, pulled: PulledBatch) -> None:
+    """Store what was read and is not stored yet. Of listings that failed nothing is said: they may be asked again.
+
+    Each piece in one transaction: killed before its end it left nothing, and the staging table is still there. What has
+    its lines in the log is stored: beside the pull, or by a step that died before it could say so.
+    """
+    with engine.database.connect(autocommit=True) as connection:
+        written = observations.read_log(connection, [one.sync_log_id for one in pulled.listings]).keys()
+        for piece in pulled.pieces:
+            if written.isdisjoint(one.sync_log_id for one in piece.listings):
+                with connection.transaction():
+                    _store_piece(engine, connection, pulled, piece)
+
+
+def store_batch(engine: Engine, pulled: PulledBatch) -> list[PullResult]:
+    """Store what is not stored yet, and say for each listing of the batch how its pull ended.
+
+    Among them are those that this run had stored in an earlier attempt. A second time it changes nothing.
+    """
+    put_away(engine, pulled)
+    failed = [_Stored(one, "failed") for one in pulled.listings if one.error is not None]
+    names = {one.sync_log_id: one.listing.external_id for one in pulled.listings}
+    names.update(pulled.stored_before)
     with engine.database.connect() as connection:
-        staging = Staging.attach(connection, batch.subject, batch.name)
-        states = observations.lock_states(connection, batch.subject, batch.listing_ids)
-        stored = {
-            one.listing.listing_id: _Stored(
-                one, _outcome(one, states.get(one.listing.listing_id), engine.clock())
-            )
-            for one in pulled.listings
-        }
-        stated = [
-            listing_id
-            for listing_id, one in stored.items()
-            if one.outcome == "stored" and one.pulled.evidence is Evidence.EXPLICIT
-        ]
-        for listing_id, changes in staging.merge(stated).items():
-            stored[listing_id].changes = changes
-        _store_feeds(connection, staging, stored, states)
-        staging.drop()
-        return _write_results(connection, pulled, stored.values(), engine.clock())
+        _write_log(connection, pulled, failed, engine.clock())
+        entries = observations.read_log(connection, list(names))
+    return [PullResult(pulled.batch.account, name, entries[number]) for number, name in names.items()]
+
+
+def _store_piece(engine: Engine, connection: psycopg.Connection, pulled: PulledBatch, piece: Piece) -> None:
+    subject = pulled.batch.subject
+    proven = {one.listing.listing_id: one for one in piece.listings if one.error is None}
+    if not proven:
+        Staging(connection, subject, piece.name).drop()
+        return
+    states = observations.lock_states(connection, subject, list(proven))
+    staging = Staging.attach(connection, subject, piece.name)
+    stored = {
+        listing_id: _Stored(one, _outcome(one, states.get(listing_id), engine.clock()))
+        for listing_id, one in proven.items()
+    }
+    stated = [
+        listing_id
+        for listing_id, one in stored.items()
+        if one.outcome == "stored" and one.pulled.evidence is Evidence.EXPLICIT
+    ]
+    for listing_id, changes in staging.merge(stated).items():
+        stored[listing_id].changes = changes
+    _store_feeds(connection, staging, stored, states)
+    staging.drop()
+    _write_log(connection, pulled, stored.values(), engine.clock())
 
 
 def _outcome(pulled: Pulled, state: ListingState | None, now: datetime) -> str:
@@ -78,8 +124,6 @@ def _outcome(pulled: Pulled, state: ListingState | None, now: datetime) -> str:
     "Nothing new" counts only against what it was said of: if another pull stored something else meanwhile, this one
     brought no rows to put in its place, and the next one will.
     """
-    if pulled.error is not None:
-        return "failed"
     if state is None:
         return "stored"
     if pulled.started_at < state.observed_at <= now:
@@ -101,7 +145,7 @@ def _store_feeds(
     """Decide the feeds' nights, write what changed, and note every listing's newest observation."""
     rows: list[AvailabilityRow] = []
     for listing_id, one in stored.items():
-        if one.outcome in ("failed", "superseded"):
+        if one.outcome == "superseded":
             continue
         state = states.get(listing_id)
         observed_s = (
@@ -122,26 +166,21 @@ def _store_feeds(
         decided.drop()
 
 
-def _write_results(
+def _write_log(
     connection: psycopg.Connection, pulled: PulledBatch, stored: Iterable[_Stored], finished_at: datetime
-) -> list[PullResult]:
-    """The log lines of the batch, and the parts of its answers that could not be read."""
-    results = []
-    for one in stored:
-        listing = one.pulled.listing
-        results.append(
-            PullResult(pulled.batch.account, listing.external_id, _entry(pulled, one, finished_at))
-        )
+) -> None:
+    """The log lines of these listings, and the parts of their answers that could not be read."""
+    ended = list(stored)
+    for one in ended:
         observations.keep_unread(
             connection,
             pulled.channel_account_id,
-            listing.external_id,
+            one.pulled.listing.external_id,
             pulled.batch.subject,
             one.pulled.problems,
             one.pulled.started_at,
         )
-    observations.write_log(connection, [result.entry for result in results])
-    return results
+    observations.write_log(connection, [_entry(pulled, one, finished_at) for one in ended])
 
 
 def _decide(

@@ -5,6 +5,7 @@ which channel it is.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +28,7 @@ from adapters.errors import (
 )
 from adapters.factory import AdapterFactory
 from adapters.model import ONE_DAY, BookingStatus, Evidence, Money, Stay, Validators
+from channel_sync.resilience import quota_keys
 from channel_sync.sandbox.faults import Fault
 from tests.adapters.scene import NOW, TOO_LATE, Scene, scene_of
 
@@ -57,6 +59,9 @@ PULLS = [
     Capability.PULL_PRICING,
     Capability.PULL_BOOKINGS,
 ]
+
+# Two letters or more, and no number but that of a protocol's version: it stands in the keys and rows of counters.
+ENDPOINT = re.compile("[a-z][a-z_]+[0-9]?")
 
 every_verb = pytest.mark.parametrize("verb", list(Capability), ids=str)
 every_window = pytest.mark.parametrize("window", WINDOWS, ids=lambda window: f"{len(window)}-nights")
@@ -121,6 +126,41 @@ class ChannelContract:
         assert all(url.startswith("https://") for url in declaration.base_urls.values())
         acknowledges = Capability.ACKNOWLEDGE_BOOKINGS in declaration.capabilities
         assert (declaration.acknowledge_within is not None) is acknowledges
+
+    def test_its_quotas_can_be_kept(self) -> None:
+        """What may go at once is part of what may go at all, and quotas of some endpoints name ones that there are."""
+        for quota in AdapterFactory.get_adapter(self.channel).declaration.quotas:
+            assert 1 <= quota.burst <= quota.limit
+            assert all(ENDPOINT.fullmatch(endpoint) for endpoint in quota.endpoints)
+
+    @every_verb
+    def test_every_request_says_what_it_spends(self, scene: Scene, verb: Capability) -> None:
+        """Each request of a verb is marked with its kind, in a word that is the same for every listing."""
+        scene.adapter.verify_credentials()
+        if verb in scene.adapter.declaration.capabilities:
+            drained(scene, verb)
+        assert len(scene.spends) == len(scene.sandbox.calls)
+        for spend in scene.spends:
+            assert ENDPOINT.fullmatch(spend.endpoint)
+            assert not [secret for secret in scene.secrets() if secret in spend.endpoint]
+            assert spend.listing_id in (None, scene.listings[0].listing_id)
+            assert spend.cost >= 1
+
+    def test_a_listings_calls_are_counted_as_its_own(self, scene: Scene, pull: Capability) -> None:
+        """A pull of one listing names it in every request but those of the account."""
+        if pull not in (Capability.PULL_AVAILABILITY, Capability.PULL_PRICING):
+            pytest.skip("not a pull of one listing")
+        drained(scene, pull)
+        assert {spend.listing_id for spend in scene.spends} >= {scene.listings[0].listing_id}
+
+    def test_every_quota_can_count_every_request(self, scene: Scene) -> None:
+        """No request lacks the property or listing by which a declared quota counts it."""
+        declaration = scene.adapter.declaration
+        scene.adapter.verify_credentials()
+        for verb in sorted(declaration.capabilities):
+            drained(scene, verb)
+        for spend in scene.spends:
+            assert quota_keys.policies(self.channel, declaration.quotas, "account", "host", spend)
 
     def test_credentials_that_are_good(self, scene: Scene) -> None:
         """The sample account's credentials are accepted, again and again."""

@@ -13,6 +13,7 @@ import yaml
 from adapters.base_adapter import Account, ChannelAdapter, Listing
 from adapters.factory import AdapterFactory
 from adapters.model import Secret
+from adapters.spending import Spend, spend_of
 from channel_sync.sandbox.demo import PORTFOLIO, environment
 from channel_sync.sandbox.faults import Fault
 from channel_sync.sandbox.server import Sandbox
@@ -26,7 +27,10 @@ TOO_LATE = Fault("latency", seconds=PATIENCE_S)  # cut short when the sandbox cl
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One account of one channel. ``truth`` names the simulated listing behind each of ``listings``."""
+    """One account of one channel.
+
+    ``truth`` names the simulated listing behind each of ``listings``, ``spends`` is what each request was marked with.
+    """
 
     sandbox: Sandbox
     client: httpx.Client
@@ -35,6 +39,7 @@ class Scene:
     truth: Mapping[str, str]
     tokens: TokensInMemory
     adapter: ChannelAdapter
+    spends: list[Spend]
 
     def goes_wrong(self, fault: Fault) -> None:
         """From now on every request meets this fault, and only this one."""
@@ -62,7 +67,8 @@ class Scene:
 def scene_of(channel: str) -> Iterator[Scene]:
     """The account that the sample portfolio has on ``channel``, at NOW in a sandbox of its own."""
     portfolio: dict[str, Any] = yaml.safe_load(PORTFOLIO.read_text(encoding="utf-8"))
-    with Sandbox() as sandbox, httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
+    marks = _Marks(httpx.HTTPTransport(trust_env=False))
+    with Sandbox() as sandbox, httpx.Client(transport=marks, timeout=PATIENCE_S) as client:
         sandbox.clock.set(NOW)
         values = environment(sandbox.url)
         (told,) = (each for each in portfolio["channel_accounts"] if each["channel"] == channel)
@@ -93,7 +99,26 @@ def scene_of(channel: str) -> Iterator[Scene]:
         truth = {listing["listing_id"]: world_ids[listing["unit_type"]] for listing in told["listings"]}
         tokens = TokensInMemory()
         adapter = AdapterFactory.get_adapter(channel)(client, account, tokens, sandbox.clock.now)
-        yield Scene(sandbox, client, account, listings, truth, tokens, adapter)
+        yield Scene(sandbox, client, account, listings, truth, tokens, adapter, marks.spends)
+
+
+class _Marks(httpx.BaseTransport):
+    """Sends marked requests and remembers the marks; another fails whatever test it is sent in."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+        self.spends: list[Spend] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, or raise AssertionError."""
+        spend = spend_of(request)
+        assert spend is not None, f"a {request.method} is not marked with what it spends"
+        self.spends.append(spend)
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
 
 
 def _secrets(told: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Secret]:

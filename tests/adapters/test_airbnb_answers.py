@@ -116,7 +116,8 @@ def test_reasons_of_an_error_are_words_only() -> None:
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error_details": 7}'])
 def test_an_error_without_words_is_still_one(content: bytes) -> None:
     """The status alone decides what an error is."""
-    raised = mapping.error_from_answer(httpx.Response(502, content=content), "airbnb x", _no_clock)
+    answer = httpx.Response(502, content=content, request=httpx.Request("GET", "https://airbnb.example/"))
+    raised = mapping.error_from_answer(answer, "airbnb x", _no_clock)
     assert type(raised) is Unavailable
 
 

@@ -23,6 +23,7 @@ from adapters.errors import (
 )
 from adapters.ical.adapter import MAX_BODY_BYTES, ICalAdapter
 from adapters.model import AvailabilityPage, Evidence, Secret, Stay, Validators
+from adapters.spending import Spend, spend_of
 from tests.adapters.ical_rendering import calendar, event
 from tests.adapters.token_stores import TokensInMemory
 
@@ -198,6 +199,23 @@ def test_follows_a_few_redirects(host: Host) -> None:
     host.answers = [Answer(308, {"Location": "/again"})]
     with pytest.raises(UnexpectedResponse, match="more than 3 redirects"):
         pull(f"{host.url}/feed.ics")
+
+
+def test_a_followed_redirect_says_what_it_spends() -> None:
+    """Each hop is marked as a call for the feed, so that the new host's own limits count it."""
+    asked: list[tuple[str, Spend | None]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.host, spend_of(request)))
+        if len(asked) < 3:
+            return httpx.Response(302, headers={"Location": f"https://host-{len(asked)}.example/f.ics"})
+        return httpx.Response(200, content=FEED)
+
+    with adapter(httpx.MockTransport(answer)) as feeds:
+        list(feeds.pull_availability(listing("https://host-0.example/f.ics"), WINDOW, Validators()))
+
+    spend = Spend("feed", listing_id="studio-vrbo")
+    assert [("host-0.example", spend), ("host-1.example", spend), ("host-2.example", spend)] == asked
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,12 @@ def clock() -> datetime:
 
 
 def answer(status: int, **headers: str) -> httpx.Response:
-    return httpx.Response(status, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    """The answer to a question."""
+    return httpx.Response(
+        status,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        request=httpx.Request("GET", SECRET_URL),
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,40 @@ def test_an_unavailable_channel_that_names_a_time_limits_us() -> None:
     assert limited.retry_after == 3
 
 
+@pytest.mark.parametrize("date", ["Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 -0000"])
+def test_a_date_is_counted_from_the_answers_own(date: str) -> None:
+    """Where the answer says what time it is at the channel, our clock may be years away from it."""
+    late = answer(429, Retry_After="Wed, 21 Oct 2015 07:29:30 GMT", Date=date)
+    assert wire.retry_after_seconds(late, clock) == 90
+
+
+def test_an_answer_whose_date_is_none() -> None:
+    """What cannot be read as the channel's time leaves ours to count from."""
+    late = answer(429, Retry_After="Wed, 21 Oct 2026 07:30:00 GMT", Date="today")
+    assert wire.retry_after_seconds(late, clock) == 120
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_a_fault_of_the_channel_depends_on_what_was_asked(status: int) -> None:
+    """A gateway's 502 does not say that nothing was done: only a question or a keyed call may be repeated."""
+
+    def told(method: str, **headers: str) -> ChannelError:
+        request = httpx.Request(method, SECRET_URL, headers=headers)
+        return wire.error_from_status(httpx.Response(status, request=request), "x", clock)
+
+    assert type(told("GET")) is Unavailable
+    assert type(told("POST")) is OutcomeUnknown
+    assert type(told("PUT")) is OutcomeUnknown
+    assert type(told("POST", **{"Idempotency-Key": "7f2c"})) is Unavailable
+
+
+@pytest.mark.parametrize(("status", "headers"), [(429, {}), (503, {"Retry-After": "3"})])
+def test_a_refused_change_was_not_made(status: int, headers: dict[str, str]) -> None:
+    """A limit is said before anything is done: the call may be repeated whatever it changes."""
+    response = httpx.Response(status, headers=headers, request=httpx.Request("POST", SECRET_URL))
+    assert type(wire.error_from_status(response, "x", clock)) is RateLimited
+
+
 @pytest.mark.parametrize("status", [200, 204, 304])
 def test_an_answer_is_handed_on(status: int) -> None:
     """Success and "not modified" are answers, not errors."""
@@ -155,6 +194,11 @@ def test_a_lost_answer_depends_on_what_was_asked(error: type[httpx.RequestError]
             wire.exchange(client, httpx.Request("GET", SECRET_URL), "x")
         with pytest.raises(OutcomeUnknown):
             wire.exchange(client, httpx.Request("POST", SECRET_URL), "x")
+        with pytest.raises(OutcomeUnknown):
+            wire.exchange(client, httpx.Request("DELETE", SECRET_URL), "x")
+        keyed = httpx.Request("POST", SECRET_URL, headers={"idempotency-key": "7f2c"})
+        with pytest.raises(Unavailable):
+            wire.exchange(client, keyed, "x")
 
 
 def test_a_call_that_was_not_sent_changed_nothing() -> None:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +19,11 @@ from channel_sync.storage import embedded
 ACCOUNT = "large-account"
 
 
-def portfolio_of(listings: Sequence[Listing]) -> dict[str, Any]:
-    """One account with all the listings, a unit type behind each, in the properties of the simulated world."""
+def portfolio_of(listings: Sequence[Listing], quotas: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """One account with all the listings, a unit type behind each, in the properties of the simulated world.
+
+    ``quotas`` are the account's own.
+    """
     places = {listing.place.code: listing.place for listing in listings}
     return {
         "properties": [
@@ -43,6 +46,7 @@ def portfolio_of(listings: Sequence[Listing]) -> dict[str, Any]:
                 "channel": "airbnb",
                 "environment": "sandbox",
                 "settings": {"user_id": "7000001"},
+                "quotas": list(quotas),
                 "secrets": {
                     name: f"AIRBNB_DEMO_{name.upper()}"
                     for name in ("client_id", "client_secret", "refresh_token")

@@ -1,6 +1,7 @@
 """How long one Dagster run takes to pull and store a large account, beside what its requests cost anybody.
 
     python -m tests.benchmarks.thousand_listings [--listings 1000] [--nights 365] [--latency-ms 0] [--threads 8]
+        [--quota 50] [--faults]
 
 One embedded server with fsync on, and the simulated channels in a process of their own. The job sync_availability runs
 over the months that hold the nights, each run in a process of its own, on an instance of the project's dagster.yaml
@@ -14,6 +15,9 @@ asked for it (about 7 ms) and then repeats it: a pass before each run, not count
 their number: the channel's own time, and that of a thread whose answer is there while another thread computes. So the
 channel's true share lies between floor / seconds and waiting. The rest of a run is ours. On a busy machine compare CPU
 times. Prints figures, last as one JSON object.
+
+With --quota the account may make so many calls a second, and what counts is what that alone would take: see
+tests.benchmarks.kept_quota. With --faults some of the calendars are refused, fail or break off.
 """
 
 import argparse
@@ -38,6 +42,7 @@ from channel_sync import config
 from channel_sync.sandbox import demo
 from channel_sync.sandbox.rentals import listings_of
 from channel_sync.storage.database import Database, create_database, with_database
+from tests.benchmarks import kept_quota
 from tests.benchmarks.large_account import ACCOUNT, channels, database_server, fetch_all, portfolio_of
 
 SHARE_BOOKED = 0.02  # of the listings, between the second run and the third
@@ -46,7 +51,7 @@ NIGHTS_BOOKED = 3
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a run is given. ``last`` is the last night; the run writes the paths it asked for into ``asked``."""
+    """What a run is given. ``last`` is the last night; the run writes what it sent into ``asked``."""
 
     first: str
     last: str
@@ -71,24 +76,31 @@ class Run:
 # The run, in a process of its own ------------------------------------------------------------------------------------
 
 
-class Watched(httpx.BaseTransport):
-    """A transport that notes each request's path and its seconds, to the end of the answer."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request as it left: when (monotonic), and for how many seconds it was under way, to the end of the answer."""
 
-    def __init__(self, inner: httpx.BaseTransport, seen: list[tuple[str, float]]) -> None:
+    method: str
+    path: str
+    left_s: float
+    took_s: float
+
+
+class Watched(httpx.BaseTransport):
+    """A transport, beneath limiter and breaker, that notes what is sent. Its answers are whole."""
+
+    def __init__(self, inner: httpx.BaseTransport, seen: list[Sent]) -> None:
         self._inner = inner
         self._seen = seen
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send, read all of the answer, and note how long that took."""
-        began = time.perf_counter()
-        response = self._inner.handle_request(request)
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        body = b"".join(response.stream)
-        response.stream.close()
-        response.stream = httpx.ByteStream(body)
-        if request.method == "GET":
-            self._seen.append((request.url.raw_path.decode(), time.perf_counter() - began))
-        return response
+        """Send, and note how long that took, answered or not."""
+        began = time.monotonic()
+        try:
+            return self._inner.handle_request(request)
+        finally:
+            path = request.url.raw_path.decode()
+            self._seen.append(Sent(request.method, path, began, time.monotonic() - began))
 
     def close(self) -> None:
         """Close the connections."""
@@ -102,17 +114,19 @@ def run_job(task: Task, began: float) -> Run:
     from channel_sync import bootstrap
     from channel_sync.defs import assemble
     from channel_sync.defs.partitions import ACCOUNTS, range_tags
+    from channel_sync.resilience.transport import ChannelTransport
     from channel_sync.storage.portfolio import AccountRow
     from channel_sync.sync.engine import OpenChannel
 
-    seen: list[tuple[str, float]] = []
+    seen: list[Sent] = []
     engine = bootstrap.engine(config.load())
 
     @contextmanager
     def open_watched(account: AccountRow) -> Iterator[OpenChannel]:
         with engine.open_channel(account) as channel:
-            client = channel.adapter.client
-            client._transport = Watched(client._transport, seen)
+            guarded = channel.adapter.client._transport
+            assert isinstance(guarded, ChannelTransport)
+            guarded._inner = Watched(guarded._inner, seen)
             yield channel
 
     watched = replace(engine, open_channel=open_watched, threads=task.threads)
@@ -124,7 +138,7 @@ def run_job(task: Task, began: float) -> Run:
         result = job.execute_in_process(instance=instance, tags=tags)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         steps = _step_seconds(instance.all_logs(result.run_id))
-    Path(task.asked).write_text(json.dumps([path for path, _ in seen]))
+    Path(task.asked).write_text(json.dumps([asdict(sent) for sent in seen]))
     return Run(
         result.run_id,
         seconds,
@@ -135,7 +149,7 @@ def run_job(task: Task, began: float) -> Run:
             / (2**20 if sys.platform == "darwin" else 2**10)
         ),
         len(seen),
-        sum(spent for _, spent in seen),
+        sum(sent.took_s for sent in seen),
         {**steps, "between the steps": seconds - sum(steps.values())},
     )
 
@@ -166,11 +180,14 @@ class Scene:
     def __init__(self, server: str, sandbox: str, folder: Path, arguments: argparse.Namespace) -> None:
         self.sandbox = sandbox
         self.threads: int = arguments.threads
+        self.quota: int | None = arguments.quota
+        self.faults: Sequence[Mapping[str, Any]] = kept_quota.FAULTS if arguments.faults else ()
         self.listings = list(listings_of(arguments.listings).values())
         self.first = datetime.now(UTC).date().replace(day=1)
         last = self.first + timedelta(days=arguments.nights - 1)
         self.last = (last.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         self.folder = folder
+        self.latency: Sequence[Mapping[str, Any]] = ()
         self.url = with_database(server, config.DATABASE_NAME)
         self.environ = {
             "PATH": os.environ["PATH"],
@@ -196,14 +213,14 @@ class Scene:
         (self.folder / "dagster.yaml").symlink_to(config.project_root() / "dagster.yaml")
         self._python("-m", "channel_sync.cli", "migrate")
         file = self.folder / "portfolio.yaml"
-        file.write_text(json.dumps(portfolio_of(self.listings)))  # JSON is YAML
+        quotas = kept_quota.quota_of(self.quota) if self.quota else ()
+        file.write_text(json.dumps(portfolio_of(self.listings, quotas)))  # JSON is YAML
         self._python("-m", "channel_sync.cli", "portfolio", "apply", str(file))
         self._python("-m", "channel_sync.stack.dagster_storage")
         self._steer("clock", {"now": datetime.now(UTC).isoformat()}).raise_for_status()
         self.warm()
         if latency_s:
-            fault = {"kind": "latency", "path": "/airbnb/*", "seconds": latency_s}
-            self._steer("faults", fault).raise_for_status()
+            self.latency = [{"kind": "latency", "path": "/airbnb/*", "seconds": latency_s}]
 
     def warm(self) -> None:
         """Let the simulated channel compute every calendar that is going to be asked for."""
@@ -235,9 +252,16 @@ class Scene:
         asked = self.folder / "asked.json"
         task = Task(str(self.first), str(self.last), self.threads, str(asked))
         log_before = self._log_end()
+        permits_before = self._permits()
+        self._tell("DELETE", "calls")
+        self._tell("POST", "faults", [*self.faults, *self.latency])
         run = Run(**json.loads(self._child("run", asdict(task))))
+        calls = self._tell("GET", "calls")
+        self._tell("DELETE", "faults")
         wal_mb = (self._log_end() - log_before) / 2**20
+        self._tell("POST", "faults", self.latency)
         floor_s, floor_cpu_s = json.loads(self._child("floor", [self.sandbox, str(asked), self.threads]))
+        self._tell("DELETE", "faults")
         stored = self._stored(run.run_id)
         waiting = run.transport_s / self.threads
         figures = {
@@ -256,6 +280,11 @@ class Scene:
             "cpu_to_floor": run.cpu_s / floor_cpu_s,
         }
         show(figures)
+        if self.quota:
+            left_s = [sent["left_s"] for sent in json.loads(asked.read_text())]
+            figures |= kept_quota.figures(calls, left_s, self.quota, run.seconds)
+            figures["permits_unused"] = self._permits() - permits_before - len(calls)
+            print(kept_quota.show(figures), flush=True)
         return figures
 
     def _stored(self, run_id: str) -> dict[str, Any]:
@@ -263,16 +292,27 @@ class Scene:
         with Database(self.url).connect() as connection:
             row = connection.execute(
                 "SELECT sum(rows_read), sum(rows_changed), sum(nights_closed),"
-                " count(*) FILTER (WHERE outcome IN ('stored', 'unchanged')), count(*)"
+                " sum(requests), count(*) FILTER (WHERE outcome IN ('stored', 'unchanged')), count(*),"
+                " count(DISTINCT listing_id), (SELECT count(*) FROM channel_availability)"
                 " FROM sync_log WHERE run_id = %s AND subject = 'availability'",
                 [run_id],
             ).fetchone()
         assert row is not None
-        *sums, well, pulls = row
-        if well != pulls or pulls != len(self.listings):
-            raise AssertionError(f"{well} of {len(self.listings)} listings were pulled")
-        names = ("rows_read", "rows_changed", "nights_closed")
+        *sums, well, pulls, listings, rows = row
+        if {well, pulls, listings} != {len(self.listings)} or rows != len(self.listings) * self.nights:
+            raise AssertionError(
+                f"{well} of {len(self.listings)} listings were stored, {listings} in {pulls} pulls; {rows} rows"
+            )
+        names = ("rows_read", "rows_changed", "nights_closed", "attempts")
         return dict(zip(names, map(int, sums), strict=True))
+
+    def _permits(self) -> int:
+        """How many permits were ever granted under the account's own key."""
+        with Database(self.url).connect() as connection:
+            row = connection.execute(
+                "SELECT sum(granted) FROM rate_limit_state WHERE cardinality(limits) > 0"
+            ).fetchone()
+        return int(row[0] or 0) if row else 0
 
     def _log_end(self) -> int:
         """The end of the server's log in bytes; Dagster's own writing is part of it."""
@@ -283,6 +323,12 @@ class Scene:
 
     def _steer(self, what: str, told: Mapping[str, Any]) -> httpx.Response:
         return httpx.post(f"{self.sandbox}/_sandbox/{what}", json=told, trust_env=False)
+
+    def _tell(self, method: str, what: str, told: object = None) -> Any:
+        answer = httpx.request(
+            method, f"{self.sandbox}/_sandbox/{what}", json=told, trust_env=False, timeout=60
+        )
+        return answer.raise_for_status().json()
 
     def _child(self, what: str, told: object) -> str:
         lines = self._python("-m", "tests.benchmarks.thousand_listings", "--child", what, json.dumps(told))
@@ -338,6 +384,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "nights": scene.nights,
         "threads": arguments.threads,
         "latency_ms": arguments.latency_ms,
+        "quota": arguments.quota,
+        "faults": arguments.faults,
         "dagster_storage": "postgres",
         "runs": [_rounded(run) for run in runs],
     }
@@ -359,6 +407,10 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=365, help="rounded up to whole months")
     parser.add_argument("--latency-ms", type=float, default=0, help="of the simulated channel, per answer")
     parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--quota", type=int, help="calls a second that the account may make")
+    parser.add_argument(
+        "--faults", action="store_true", help="429s, 500s and dropped connections among the calendars"
+    )
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     match arguments.child:
@@ -366,7 +418,8 @@ def main() -> None:
             print(json.dumps(asdict(run_job(Task(**json.loads(told)), began))))
         case ["floor", told]:
             url, asked, threads = json.loads(told)
-            paths = json.loads(Path(asked).read_text())
+            sent = json.loads(Path(asked).read_text())
+            paths = [one["path"] for one in sent if one["method"] == "GET"]
             print(json.dumps(min(fetch_all(url, paths, threads) for _ in range(2))))
         case _:
             print(json.dumps(measure(arguments)))

@@ -56,3 +56,19 @@ def test_pulls_that_changed_nothing_are_forgotten_in_time(house: House, instance
     assert [{"outcome": "stored", "count": 6}, {"outcome": "unchanged", "count": 6}] == house.rows(
         "SELECT outcome, count(*) FROM sync_log GROUP BY outcome ORDER BY outcome"
     )
+
+
+def test_counts_of_calls_are_forgotten_in_time(house: House, instance: dg.DagsterInstance) -> None:
+    """Counts older than 30 days go, younger ones stay."""
+    now = house.sandbox.clock.now()
+    for account, age in (
+        ("old", KEEP_RUNS + timedelta(minutes=2)),
+        ("young", KEEP_RUNS - timedelta(minutes=2)),
+    ):
+        house.execute(
+            "INSERT INTO api_call VALUES (%s, %s, 'feed', '200', 1, 0, 0, 0, 0)", now - age, account
+        )
+
+    tidy(house, instance, now)
+
+    assert [{"account": "young"}] == house.rows("SELECT account FROM api_call")

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.model import Stay
 from channel_sync.defs.partitions import ACCOUNTS, PARTITIONS, slices
+from channel_sync.defs.pools import pool_of
 from channel_sync.defs.schedules import EVERY_MINUTES, minute_at_night, minute_of
 from tests.house import House
 
@@ -91,6 +92,20 @@ def test_a_requested_run_succeeds(
         ).success
 
 
+def test_a_paused_account_is_not_launched(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    """An account whose pool an operator has set to 0 is left out, and comes back with its slot."""
+    at = HOUR.replace(minute=minute_of("airbnb-demo"))
+
+    def launched() -> list[str]:
+        found = tick(definitions, instance, "pricing_every_15_minutes", at)
+        return [request.tags["channel_sync/account"] for request in found]
+
+    instance.event_log_storage.set_concurrency_slots(pool_of("airbnb-demo"), 0)
+    assert [] == launched()
+    instance.event_log_storage.set_concurrency_slots(pool_of("airbnb-demo"), 1)
+    assert ["airbnb-demo"] == launched()
+
+
 def test_bookings_are_pulled_from_the_day_before_the_last_success(
     house: House, definitions: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
@@ -108,7 +123,7 @@ def test_bookings_are_pulled_from_the_day_before_the_last_success(
 
 
 def test_the_sensor_keeps_partitions_equal_to_the_portfolio(definitions: dg.Definitions) -> None:
-    """Accounts get their partitions and a first pull when they come, and lose the partitions when they go."""
+    """Accounts get partitions, pool and a first pull when they come, and lose partitions and pool when they go."""
     sensor = next(
         one for one in definitions.get_repository_def().sensor_defs if one.name == "portfolio_accounts"
     )
@@ -126,7 +141,13 @@ def test_the_sensor_keeps_partitions_equal_to_the_portfolio(definitions: dg.Defi
         runs.extend((run.job_name, run.tags["channel_sync/account"]) for run in result.run_requests or ())
         return [(type(one).__name__, one.partitions_def_name, list(one.partition_keys)) for one in found]
 
-    with dg.DagsterInstance.ephemeral() as instance:
+    def pools(instance: dg.DagsterInstance) -> dict[str, int]:
+        return {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()}
+
+    with dg.DagsterInstance.local_temp() as instance:
+        instance.event_log_storage.set_concurrency_slots("account_feeds-demo", 2)
+        instance.event_log_storage.set_concurrency_slots("account_gone", 1)
+        instance.event_log_storage.set_concurrency_slots("account_of_somebody_else", 1)
         assert [
             ("AddDynamicPartitionsRequest", "availability_account", ["airbnb-demo", "feeds-demo"]),
             ("AddDynamicPartitionsRequest", "pricing_account", ["airbnb-demo"]),
@@ -145,6 +166,11 @@ def test_the_sensor_keeps_partitions_equal_to_the_portfolio(definitions: dg.Defi
         }.items():
             instance.add_dynamic_partitions(str(ACCOUNTS[subject].name), keys)
         assert [("DeleteDynamicPartitionsRequest", "availability_account", ["gone"])] == requests(instance)
+        assert {
+            "account_airbnb-demo": 1,
+            "account_feeds-demo": 2,
+            "account_of_somebody_else": 1,
+        } == pools(instance)
 
 
 def test_partitions_become_few_unbroken_windows() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.base_adapter import Quota, QuotaScope
 from adapters.errors import ConfigurationError
 from channel_sync.portfolio.applying import apply, render
 from channel_sync.portfolio.model import Portfolio
@@ -199,6 +200,47 @@ def test_changes_are_named_with_before_and_after(database: Database) -> None:
             " patience_hours: 2 -> 3; settings differ",
         ),
     ]
+
+
+def test_quotas_of_an_account_are_stored_shown_and_read(database: Database) -> None:
+    """They reach the engine in the contract's words; a change is shown in full, the same file again changes nothing."""
+    apply(database, _sample())
+    quotas = [
+        {"limit": 50, "window_s": 1, "per": "account"},
+        {
+            "limit": 900,
+            "window_s": 0.5,
+            "per": "property",
+            "burst": 9,
+            "endpoints": ["listings", "calendars"],
+        },
+    ]
+    own = _sample(channel_accounts__0__quotas=quotas)
+
+    changes = apply(database, own)
+    with database.connect() as connection:
+        air, feeds = stored.accounts(connection)
+
+    assert [
+        Change(
+            "changed",
+            "channel account air",
+            "quotas: none -> 50 in 1 s per account, 900 in 0.5 s per property (burst 9, only calendars+listings)",
+        )
+    ] == changes
+    assert (
+        Quota(50, timedelta(seconds=1), QuotaScope.ACCOUNT),
+        Quota(
+            900,
+            timedelta(seconds=0.5),
+            QuotaScope.PROPERTY,
+            burst=9,
+            endpoints=frozenset({"calendars", "listings"}),
+        ),
+    ) == air.quotas
+    assert () == feeds.quotas
+    assert [] == apply(database, own)
+    assert 1 == len(apply(database, _sample()))
 
 
 def test_what_leaves_the_file_is_retired_and_comes_back(database: Database) -> None:

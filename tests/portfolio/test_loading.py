@@ -133,6 +133,55 @@ def test_a_flaw_is_named_with_line_way_and_mend(tmp_path: Path, before: str, aft
     assert sum(line.startswith(f"portfolio.yaml{said}") for line in lines) == 1
 
 
+@pytest.mark.parametrize(
+    ("quotas", "said"),
+    [
+        ("{limit: 50}", "quotas: is not a list: begin each entry with '-'"),
+        ("[{window_s: 1, per: ip}]", "quotas[0].limit: is missing: add it"),
+        ("[{limit: 0, window_s: 1, per: ip}]", "quotas[0].limit: is not a number of calls: write a whole number from 1"),
+        ("[{limit: 2.5, window_s: 1, per: ip}]", "quotas[0].limit: is not a number of calls"),
+        ("[{limit: true, window_s: 1, per: ip}]", "quotas[0].limit: is not a number of calls"),
+        ("[{limit: 50, window_s: 0, per: ip}]", "quotas[0].window_s: is not a window: write seconds from 0.1 to 2,678,400, such as 1 or 3600"),
+        ("[{limit: 50, window_s: 1 min, per: ip}]", "quotas[0].window_s: is not a window"),
+        ("[{limit: 50, window_s: .nan, per: ip}]", "quotas[0].window_s: is not a window"),
+        ("[{limit: 50, window_s: true, per: ip}]", "quotas[0].window_s: is not a window"),
+        ("[{limit: 50, window_s: 1, per: host}]", "quotas[0].per: is nothing that a channel counts calls by: write one of ip, account, property, listing, endpoint"),
+        ("[{limit: 50, window_s: 1, per: [ip]}]", "quotas[0].per: is nothing that a channel counts calls by"),
+        ("[{limit: 50, window_s: 1, per: ip, burst: 51}]", "quotas[0]: has a burst above its limit: lower the burst"),
+        ("[{limit: 50, window_s: 1, per: ip, endpoints: [Calendars/1]}]", "quotas[0].endpoints: are not names of endpoints"),
+        ("[{limit: 50, window_s: 1, per: ip, endpoint: calendars}]", "quotas[0].endpoint: is no key of a portfolio here: remove it or mend it (did you mean 'endpoints'?)"),
+        ("[{limit: 5, window_s: 1, per: ip}, {limit: 9, window_s: 1.0, per: ip}]", "quotas: counts the same calls in the same window twice: keep the lower limit"),
+    ],
+)  # fmt: skip
+def test_a_flaw_of_a_quota_is_named(tmp_path: Path, quotas: str, said: str) -> None:
+    """A quota that cannot be kept, or is not one, is refused with the mend."""
+    (line,) = _refusal(
+        tmp_path, GOOD.replace("    channel: ical\n", f"    channel: ical\n    quotas: {quotas}\n")
+    )
+
+    assert line.startswith(f"portfolio.yaml:26: channel_accounts[1].{said}")
+
+
+def test_an_account_may_have_quotas_of_its_own(tmp_path: Path) -> None:
+    """They are read as they stand, endpoints in one order; an account without any has none."""
+    quotas = "[{limit: 50, window_s: 1, per: account, burst: 5, endpoints: [listings, calendars, listings]}]"
+    file = tmp_path / "portfolio.yaml"
+    file.write_text(GOOD.replace("    channel: ical\n", f"    channel: ical\n    quotas: {quotas}\n"))
+
+    plain, own = load(file, CHANNELS).channel_accounts
+
+    assert () == plain.quotas
+    assert [
+        {
+            "limit": 50,
+            "window_s": 1.0,
+            "per": "account",
+            "burst": 5,
+            "endpoints": ["calendars", "listings"],
+        }
+    ] == [quota.model_dump(mode="json") for quota in own.quotas]
+
+
 def test_all_flaws_are_named_at_once(tmp_path: Path) -> None:
     """Wrong shapes and wrong references are listed together, in the order of the file."""
     text = (

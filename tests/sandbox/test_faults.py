@@ -232,6 +232,21 @@ def test_the_first_fault_with_times_left_applies() -> None:
     assert met("POST", calendar) is None
 
 
+def test_every_nth_request_goes_wrong() -> None:
+    """A fault counts the requests that it could meet, also those that another one took, and uses up its times."""
+    faults = Faults()
+    faults.add(Fault("drop", path="/airbnb/*", every=2, times=2))
+    faults.add(Fault("status", path="/airbnb/*", every=3))
+    faults.add(Fault("html", path="/ical/*"))
+
+    met = [faults.take("GET", "/airbnb/v2/listings") for _ in range(9)]
+
+    assert [None, "drop", "status", "drop", None, "status", None, None, "status"] == [
+        fault.kind if fault else None for fault in met
+    ]
+    assert ["status", "html"] == [fault.kind for fault in faults.listed()]
+
+
 def test_faults_cross_the_wire_whole() -> None:
     """Every kind of fault survives the way to JSON and back."""
     for kind in KINDS:
@@ -246,6 +261,7 @@ def test_faults_cross_the_wire_whole() -> None:
         ({"path": "*"}, "kind"),
         ({"kind": "status", "status": 500}, "status"),
         ({"kind": "drop", "times": 0}, "0"),
+        ({"kind": "drop", "every": 0}, "every 0"),
         ({"kind": "drop", "after": "lunch"}, "lunch"),
     ],
 )

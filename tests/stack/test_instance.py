@@ -75,7 +75,7 @@ def test_a_run_is_stored_and_read(instance: dg.DagsterInstance) -> None:
 
 
 def test_the_limits_are_in_force(instance: dg.DagsterInstance) -> None:
-    """One run per channel account at a time, few in all, and crashed runs give their slots back."""
+    """One run per channel account at a time, half of all for one channel, and crashed runs give their slots back."""
     limits = {
         limit["key"]: limit
         for limit in instance.get_settings("concurrency")["runs"]["tag_concurrency_limits"]
@@ -86,6 +86,12 @@ def test_the_limits_are_in_force(instance: dg.DagsterInstance) -> None:
         "value": {"applyLimitPerUniqueValue": True},
         "limit": 1,
     }
+    assert limits["channel_sync/channel"] == {
+        "key": "channel_sync/channel",
+        "value": {"applyLimitPerUniqueValue": True},
+        "limit": 2,
+    }
+    assert instance.get_settings("concurrency")["runs"]["max_concurrent_runs"] == 4
     assert instance.run_monitoring_enabled
     assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] > 0
     assert not instance.telemetry_enabled

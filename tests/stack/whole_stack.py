@@ -37,6 +37,7 @@ class WholeStack:
     process: subprocess.Popen[bytes] | None = None
     dagster: Dagster = field(init=False)
     sandbox_url: str = field(init=False)
+    webhooks_url: str = field(init=False)
     database: Database = field(init=False)
 
     @property
@@ -47,7 +48,7 @@ class WholeStack:
     def start(self) -> None:
         """Start it and wait until it serves."""
         environment = config.child_environment(
-            {config.STATE_DIR: str(self.state_dir), config.ENABLED: "true"}
+            {config.STATE_DIR: str(self.state_dir), config.ENABLED: "true", config.WEBHOOK_PORT: "0"}
         )
         with self.screen.open("wb") as screen:
             self.process = subprocess.Popen(
@@ -62,6 +63,7 @@ class WholeStack:
         said = until("the stack's addresses", self._announced, _START_S)
         self.dagster = Dagster(_address(said, "Dagster"), self.http)
         self.sandbox_url = _address(said, "simulated channels")
+        self.webhooks_url = _address(said, "webhooks")
         self.database = Database(config.database_url_file(self.state_dir).read_text().strip())
 
     def end(self, how: signal.Signals) -> int:

@@ -100,8 +100,9 @@ def test_only_what_stayed_unread_delays_a_release(booked: House, closed: list[bo
         ):
             pulled = pull.pull_batch(booked.engine, batch)
             told = (Problem("a UID", "ends before it begins", "", mended=mended),)
-            listings = tuple(replace(one, problems=told) for one in pulled.listings)
-            store.store_batch(booked.engine, replace(pulled, listings=listings))
+            (piece,) = pulled.pieces
+            piece = replace(piece, listings=tuple(replace(one, problems=told) for one in piece.listings))
+            store.store_batch(booked.engine, replace(pulled, pieces=(piece,)))
         seen.append(date(2026, 4, 6) in booked.closed_nights(VRBO))
 
     assert seen == closed

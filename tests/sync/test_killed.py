@@ -27,7 +27,7 @@ from itertools import count
 from datetime import date
 from adapters.model import Stay
 from channel_sync import bootstrap, config
-from channel_sync.sync import bookings, plan, pull, store
+from channel_sync.sync import bookings, plan, store
 environ = json.loads(sys.argv[1])
 engine = bootstrap.engine(config.load(environ), environ=environ)
 window, ever = Stay(date(2026, 3, 1), date(2026, 9, 1)), Stay(date(2025, 1, 1), date(2027, 1, 1))
@@ -36,7 +36,7 @@ for number in count():
     run = f"killed{sys.argv[2]}x{number}"
     for subject in ("availability", "pricing"):
         for batch in plan.batches(engine, run, subject, "airbnb-demo", [window], everything=True):
-            store.store_batch(engine, pull.pull_batch(engine, batch))
+            store.store_batch(engine, store.pull_and_store(engine, batch))
     batch = bookings.BookingBatch(f"bookings_{run}", run, "airbnb-demo", ever)
     bookings.store_bookings(engine, bookings.pull_bookings(engine, batch))
 """

@@ -6,13 +6,33 @@ SELECT nextval(pg_get_serial_sequence('channel_sync.sync_log', 'sync_log_id'))::
 FROM generate_series(1, %(count)s::integer);
 
 -- name: write_sync_log
--- One line of the sync log under a number reserved before.
+-- One line of the sync log under a number reserved before; a second time it changes nothing.
 INSERT INTO channel_sync.sync_log OVERRIDING SYSTEM VALUE VALUES (
     %(sync_log_id)s, %(run_id)s, %(subject)s, %(channel_account_id)s, %(listing_id)s, %(window_start)s,
     %(window_end)s, %(started_at)s, %(finished_at)s, %(outcome)s, %(rows_read)s, %(rows_changed)s,
     %(nights_closed)s, %(nights_opened)s, %(nights_held)s, %(problems)s, %(requests)s, %(waited_s)s,
     %(error)s, %(error_message)s
-);
+)
+ON CONFLICT (sync_log_id) DO NOTHING;
+
+-- name: read_sync_log
+-- Lines of the sync log by number.
+SELECT sync_log_id, run_id, subject, channel_account_id, listing_id, window_start, window_end, started_at, finished_at,
+    outcome, rows_read, rows_changed, nights_closed, nights_opened, nights_held, problems, requests, waited_s, error,
+    error_message
+FROM channel_sync.sync_log
+WHERE sync_log_id = ANY (%(numbers)s::bigint[]);
+
+-- name: stored_by_run
+-- Which listings a run has stored for a window; the time is there for the index.
+SELECT listing_id, sync_log_id
+FROM channel_sync.sync_log
+WHERE listing_id = ANY (%(listing_ids)s::bigint[])
+  AND subject = %(subject)s
+  AND started_at >= %(since)s
+  AND run_id = %(run_id)s
+  AND (window_start, window_end) = (%(window_start)s, %(window_end)s)
+  AND outcome <> 'failed';
 
 -- name: lock_listing_states
 -- The newest stored observation of each listing, locked in one order so that two runs cannot deadlock.

@@ -2,7 +2,7 @@
 
 -- name: portfolio_accounts
 -- Accounts in the portfolio: all, those that schedules pull, or one by its code.
-SELECT channel_account_id, code, channel, environment, settings, secrets, enabled
+SELECT channel_account_id, code, channel, environment, settings, secrets, enabled, quotas
 FROM channel_sync.channel_account
 WHERE retired_at IS NULL
     AND (enabled OR NOT %(enabled_only)s)
