@@ -14,6 +14,7 @@ import dagster as dg
 
 from adapters.model import Stay
 from channel_sync.defs import report
+from channel_sync.defs.connections import keep_connections
 from channel_sync.defs.partitions import PARTITIONS, slices
 from channel_sync.defs.pools import account_pool
 from channel_sync.storage.nights import Subject
@@ -63,6 +64,7 @@ def _calendar_asset(subject: Subject, description: str) -> dg.AssetsDefinition:
     def list_batches(
         context: dg.OpExecutionContext, config: Thoroughness, engine: dg.ResourceParam[Engine]
     ) -> Iterator[dg.DynamicOutput[pull.Batch]]:
+        keep_connections(context.instance)
         for account, pieces in groupby(
             slices(subject, context.partition_keys), key=lambda piece: piece.account
         ):
@@ -142,6 +144,7 @@ def _bookings_asset() -> dg.AssetsDefinition:
         out=dg.DynamicOut(bookings.BookingBatch),
     )
     def list_accounts(context: dg.OpExecutionContext) -> Iterator[dg.DynamicOutput[bookings.BookingBatch]]:
+        keep_connections(context.instance)
         for number, piece in enumerate(slices("bookings", context.partition_keys)):
             yield dg.DynamicOutput(
                 bookings.BookingBatch(

@@ -139,7 +139,7 @@ class ChannelTransport(httpx.BaseTransport):
             permit = self._acquire(policies, cost, course)
             if permit.waited_s > _LONG_SINCE_ADMITTED_S:
                 breaker.confirm(admission)
-            departure = _departure(_lateness_s(policies, cost), lambda: self._acquire(policies, cost, course))
+            departure = _departure(_spare_s(policies, cost), lambda: self._acquire(policies, cost, course))
             response = self._send(request, departure, course)
         except httpx.TransportError as error:
             if isinstance(error, _NEVER_LEFT):
@@ -213,28 +213,21 @@ class ChannelTransport(httpx.BaseTransport):
         self._guards.calls.flush()
 
 
-def _lateness_s(policies: Sequence[RateLimitPolicy], cost: int) -> float:
-    """How late after its slot a call may leave."""
-    return pace.demand(tuple(policies), cost).lateness_us / pace.SECOND_US
+def _spare_s(policies: Sequence[RateLimitPolicy], cost: int) -> float:
+    """How long after its permit a call may leave: half as long as the permit itself may be late."""
+    return pace.demand(tuple(policies), cost).lateness_us / pace.SECOND_US / 2
 
 
-def _departure(lateness_s: float, renew_permit: Callable[[], object]) -> Callable[[str, Any], None]:
-    """Watches a call until it leaves: where a connection had to be made first, its permit may have lapsed.
+def _departure(spare_s: float, renew_permit: Callable[[], object]) -> Callable[[str, Any], None]:
+    """Watches a call until it leaves: where that took more than ``spare_s`` from now, its permit may have lapsed.
 
-    A connection to a channel far away takes several round trips, and a call that arrives so much after its slot may
-    be one too many among those of later slots.
+    A connection to a channel far away takes several round trips to make, and a thread may have to wait for others of
+    its process. A call that leaves so much after its slot may be one too many among those of later slots.
     """
-    connecting_since: float | None = None
+    permitted_at = time.monotonic()
 
     def trace(event: str, _details: Any) -> None:
-        nonlocal connecting_since
-        if event == "connection.connect_tcp.started":
-            connecting_since = time.monotonic()
-        elif (
-            event.endswith(".send_request_headers.started")
-            and connecting_since is not None
-            and time.monotonic() - connecting_since > lateness_s
-        ):
+        if event.endswith(".send_request_headers.started") and time.monotonic() - permitted_at > spare_s:
             renew_permit()
 
     return trace

@@ -364,15 +364,16 @@ def test_a_login_of_httpx_passes_the_guards_too() -> None:
     assert {"401": 1, "200": 1} == guarded.outcomes()
 
 
-def test_a_permit_that_lapsed_while_a_connection_was_made_is_renewed(
+def test_a_permit_that_lapsed_before_the_call_left_is_renewed(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first call of a slow connection takes its permit when it can be sent; a call on a kept one needs no other."""
+    """A slow connection, or a thread that was kept waiting, takes its permit when it can send; others need no second."""
     guarded = scene()
-    monkeypatch.setattr(transport, "_lateness_s", lambda *_: -1.0)  # every connection is slow
     with guarded.client(quotas=[WIDE]) as client:
+        monkeypatch.setattr(transport, "_spare_s", lambda *_: -1.0)  # nothing leaves in time
         ask(client, target(sandbox))
         assert 2 == len(guarded.limiter.permits)
+        monkeypatch.setattr(transport, "_spare_s", lambda *_: 60.0)
         ask(client, target(sandbox))
         assert 3 == len(guarded.limiter.permits)
     assert 2 == len(sandbox.calls)
@@ -383,7 +384,7 @@ def test_a_renewed_permit_that_is_refused_sends_nothing(
 ) -> None:
     """Where the second permit is too far away the connection is given up, with nothing sent and nothing held."""
     guarded = scene()
-    monkeypatch.setattr(transport, "_lateness_s", lambda *_: -1.0)
+    monkeypatch.setattr(transport, "_spare_s", lambda *_: -1.0)
     with guarded.client(quotas=[ONE_AN_HOUR]) as client, pytest.raises(RateLimitTimeout):
         ask(client, target(sandbox))
     assert [] == list(sandbox.calls)
