@@ -4,6 +4,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from channel_sync.sandbox.feeds import feed_path
+from channel_sync.sandbox.signing import public_key
 from channel_sync.sandbox.tokens import Tokens
 
 # The sample portfolio, six listings on simulated Airbnb and four feeds.
@@ -18,6 +19,7 @@ def environment(url: str) -> dict[str, str]:
         "AIRBNB_DEMO_CLIENT_ID": tokens.client_id,
         "AIRBNB_DEMO_CLIENT_SECRET": tokens.client_secret,
         "AIRBNB_DEMO_REFRESH_TOKEN": tokens.refresh_token,
+        "AIRBNB_DEMO_WEBHOOK_PUBLIC_KEY": public_key(),
         "HARBOUR_STUDIO_VRBO_FEED_URL": feeds + feed_path("vrbo", "1001"),
         "LANTERN_STUDIO_BOOKING_FEED_URL": feeds + feed_path("booking", "1002"),
         "HUDSON_STUDIO_GOOGLE_FEED_URL": feeds + feed_path("google", "1004"),

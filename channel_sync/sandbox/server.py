@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,8 @@ from channel_sync.sandbox.clock import Clock
 from channel_sync.sandbox.exchange import Answer, Call, Request, json_answer
 from channel_sync.sandbox.faults import Fault, Faults
 from channel_sync.sandbox.feeds import Dialect, Feeds, feed_path
+from channel_sync.sandbox.guests import bookings_at_random
+from channel_sync.sandbox.webhooks import Subscription, Webhooks
 from channel_sync.sandbox.world import START, World
 
 _CONDITIONS = ("if-none-match", "if-modified-since")
@@ -45,7 +47,7 @@ class Sandbox:
     """Simulated channels at ``url`` + "/airbnb" and "/ical", from the moment of entering to that of leaving.
 
     ``world`` is the truth behind them, ``clock`` its time, ``faults`` what goes wrong, ``calls`` the newest
-    ``remembered`` requests, oldest first. Port 0 takes a free one.
+    ``remembered`` requests, oldest first. ``webhooks`` tells who subscribes what happens. Port 0 takes a free one.
     """
 
     def __init__(
@@ -67,7 +69,8 @@ class Sandbox:
         self.airbnb = Airbnb(self.world, self.clock.now)
         self.feeds = Feeds(self.world, self.clock.now)
         self.channels: Mapping[str, SimulatedChannel] = {"airbnb": self.airbnb, "ical": self.feeds}
-        self._admin = Admin(self.world, self.clock, self.faults, self.calls)
+        self.webhooks = Webhooks(self.world, self.clock.now)
+        self._admin = Admin(self.world, self.clock, self.faults, self.calls, self.webhooks)
         self._address = (host, port)
         self._server: _Server | None = None
         self._thread: Thread | None = None
@@ -85,6 +88,10 @@ class Sandbox:
         """The secret URL of a listing's feed."""
         return f"{self.url}/ical{feed_path(dialect, listing_id)}"
 
+    def bookings_at_random(self, count: int, seed: int = 1, happenings: int | None = None) -> tuple[str, ...]:
+        """Guests make ``count`` bookings just before now, alter some and cancel some: see ``guests``."""
+        return bookings_at_random(self.world, count, seed, self.clock.now(), happenings)
+
     def __enter__(self) -> Self:
         self._closing.clear()
         self._server = _Server(self._address, self)
@@ -101,6 +108,7 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self._closing.set()
+        self.webhooks.close()
         server, self._server = self._server, None
         if server is not None and self._thread is not None:
             server.shutdown()
@@ -238,11 +246,18 @@ def serve(
     seed: int = 1,
     listings: int = 6,
     say: Callable[[str], object] = print,
+    webhooks: Sequence[str] = (),
 ) -> None:
-    """Run the sandbox until SIGTERM or SIGINT. Says its address first. Call from the main thread."""
+    """Run the sandbox until SIGTERM or SIGINT. Says its address first. Call from the main thread.
+
+    ``webhooks`` are the URLs that the simulated Airbnb delivers to. Raises ValueError for one that is none.
+    """
+    subscriptions = [Subscription(url) for url in webhooks]
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     with Sandbox(seed=seed, listings=listings, port=port, host=host) as sandbox:
+        for subscription in subscriptions:
+            sandbox.webhooks.subscribe(subscription)
         say(f"sandbox at {sandbox.url}")
         stop.wait()

@@ -122,6 +122,11 @@ class World:
                     return history.booking(now)
         return None
 
+    def histories(self, listing_id: str, now: datetime) -> tuple[History, ...]:
+        """Every history of a listing's bookings that can have begun by ``now``, with what is still to come."""
+        with self._lock:
+            return tuple(self._life(listing_id, now).histories.values())
+
     def stays(self, listing_id: str, now: datetime) -> tuple[Booking, ...]:
         """The confirmed bookings of a listing, by check-in."""
         with self._lock:
