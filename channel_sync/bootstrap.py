@@ -77,6 +77,7 @@ def engine(
         database=database,
         declarations=declarations(),
         open_channel=open_channel,
+        webhooks=AdapterFactory.get_webhook,
         secrets=secrets,
         clock=clock,
     )

@@ -162,7 +162,7 @@ def _seed_bookings(connection: psycopg.Connection, listings: dict[str, tuple[int
 
 
 def _seed_pulls(connection: psycopg.Connection, listings: dict[str, tuple[int, int]], today: date) -> None:
-    """Studio fresh; villa failing for two hours; the feed never pulled to its end; bookings fresh."""
+    """Studio fresh; villa failing for two hours; the feed never pulled to its end; bookings fresh, one by a webhook."""
     pulls = (
         ("availability", "1001", 10, "stored", None),
         ("availability", "2001", 120, "unchanged", None),
@@ -170,14 +170,16 @@ def _seed_pulls(connection: psycopg.Connection, listings: dict[str, tuple[int, i
         ("availability", "studio-feed", 5, "failed", "UnexpectedResponse"),
         ("pricing", "1001", 12, "stored", None),
         ("bookings", None, 7, "stored", None),
+        ("bookings", None, 1, "webhook", None),
     )
     for subject, name, minutes, outcome, error in pulls:
         listing_id, account_id = listings[name] if name else (None, listings["1001"][1])
         connection.execute(
             "INSERT INTO channel_sync.sync_log (run_id, subject, channel_account_id, listing_id, window_start, window_end,"
-            " started_at, finished_at, outcome, problems, error, error_message)"
-            " VALUES ('run', %s, %s, %s, %s, %s, now() - %s, now(), %s, 1, %s, 'token 123')",
-            [subject, account_id, listing_id, today, today + timedelta(HORIZON), timedelta(minutes=minutes), outcome, error],
+            " started_at, finished_at, outcome, problems, error, error_message, requests)"
+            " VALUES ('run', %s, %s, %s, %s, %s, now() - %s, now(), %s, 1, %s, 'token 123', %s)",
+            [subject, account_id, listing_id, today, today + timedelta(HORIZON), timedelta(minutes=minutes),
+             "stored" if outcome == "webhook" else outcome, error, int(outcome != "webhook")],
         )  # fmt: skip
         if listing_id and outcome != "failed":
             connection.execute(

@@ -2,16 +2,13 @@
 
 Every function works in the caller's transaction. The rules of promise 2 and 4 are here: a confirmed booking is
 always stored, fitting or not; an older revision never overwrites a newer one; the same revision again changes
-nothing.
+nothing. With the booking change the nights it takes from the house, and what the other channels have to be told.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -20,7 +17,11 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
 from adapters.model import Booking, BookingStatus, Money, Stay
+from channel_sync.storage import allocations, outbox
+from channel_sync.storage.allocations import Guest
+from channel_sync.storage.outbox import Cause, Sold
 from channel_sync.storage.queries import query
+from channel_sync.storage.revisions import content_hash, from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Effect(StrEnum):
 
     NEW = "new"
     CHANGED = "changed"
-    STALE = "stale"  # older than what is stored: kept among the revisions, changes nothing
+    STALE = "stale"  # older than what is stored: kept, and at most tells what the newer ones left out
     UNCHANGED = "unchanged"
 
 
@@ -55,6 +56,11 @@ def stage(connection: psycopg.Connection, name: str, bookings: Iterable[Booking]
         for booking in bookings:
             revision = to_json(booking)
             copy.write_row((booking.booking_id, booking.revised_at, content_hash(revision), Jsonb(revision)))
+
+
+def expect_many(connection: psycopg.Connection) -> None:
+    """Make the connection quicker at applying bookings one after another."""
+    connection.execute(query("plan_once"))
 
 
 def new_revisions(connection: psycopg.Connection, name: str, channel_account_id: int) -> Iterator[Booking]:
@@ -98,42 +104,80 @@ def apply(
     revision = to_json(booking)
     key = {"channel_account_id": seen.channel_account_id, "external_id": booking.booking_id}
     stamp = {"seen_at": seen.seen_at, "sync_log_id": seen.sync_log_id}
-    opened = connection.execute(
-        query("open_booking"), {**key, **stamp, "listing_external_id": booking.listing_id}
-    )
-    known = _one(connection, "lock_booking", key)
+    opened = _all(connection, "open_booking", {**key, **stamp, "listing_external_id": booking.listing_id})
+    known = opened[0] if opened else _one(connection, "lock_booking", key)
+    booking_id = known["booking_id"]
+    identity = {"revised_at": booking.revised_at, "content_hash": content_hash(revision)}
     kept = connection.execute(
-        query("keep_revision"),
-        {
-            **stamp,
-            "booking_id": known["booking_id"],
-            "revised_at": booking.revised_at,
-            "content_hash": content_hash(revision),
-            "revision": Jsonb(revision),
-        },
+        query("keep_revision"), {**stamp, **identity, "booking_id": booking_id, "revision": Jsonb(revision)}
     )
     if kept.rowcount == 0:
         return Effect.UNCHANGED
-    is_new = opened.rowcount == 1
-    if not is_new and (
-        booking.revised_at < known["revised_at"]
-        or (booking.revised_at == known["revised_at"] and known["status"] == BookingStatus.CANCELLED)
-    ):
+    if opened:
+        _write(connection, booking_id, booking, listing_id, seen, is_new=True)
+        if listing_id is None:
+            _flag_unmapped(connection, booking_id, booking, listing_id, seen)
+        _decide(connection, booking_id, None, _sold(booking, listing_id), "booked", seen)
+        return Effect.NEW
+    rows = _all(connection, "revisions_of_booking", {"booking_id": booking_id})
+    standing = _standing([from_json(row["revision"]) for row in rows])
+    before = _sold_before(known)
+    if any(rows[-1][name] != value for name, value in identity.items()):
+        _write(connection, booking_id, standing, known["listing_id"], seen)
+        if before is not None:
+            # It may have been booked earlier than was known, and goes before others then.
+            _decide(connection, booking_id, before, before, "changed", seen)
         return Effect.STALE
-    _write(connection, known["booking_id"], booking, listing_id, seen)
-    return Effect.NEW if is_new else Effect.CHANGED
+    _write(connection, booking_id, standing, listing_id, seen)
+    cause: Cause = "cancelled" if booking.status is BookingStatus.CANCELLED else "changed"
+    _decide(connection, booking_id, before, _sold(standing, listing_id), cause, seen)
+    _flag_unmapped(connection, booking_id, booking, listing_id, seen)
+    return Effect.CHANGED
 
 
 def adopt_newly_mapped(connection: psycopg.Connection, seen: Observation) -> int:
     """Give bookings that were stored before their listing was mapped their listing and units; return how many."""
     rows = _all(connection, "newly_mapped", {"channel_account_id": seen.channel_account_id})
+    if rows:  # all types at once, in the order in which everybody locks them
+        listings = [row["listing_id"] for row in rows]
+        connection.execute(query("lock_unit_types"), {"listing_ids": listings, "booking_id": None})
     for row in rows:
-        connection.execute(
-            query("map_booking"), {"listing_id": row["listing_id"], "booking_id": row["booking_id"]}
-        )
-        stay = Stay(row["check_in"], row["check_out"]) if row["status"] == BookingStatus.CONFIRMED else None
-        _allocate(connection, row["booking_id"], row["listing_id"], stay, row["units"], seen)
+        booking_id = row["booking_id"]
+        connection.execute(query("map_booking"), {"listing_id": row["listing_id"], "booking_id": booking_id})
+        _close_conflict(connection, booking_id, "unmapped", seen)
+        _decide(connection, booking_id, None, _sold_before(row), "mapped", seen)
     return len(rows)
+
+
+def _standing(revisions: Sequence[Booking]) -> Booking:
+    """The last of a booking's revisions, with what it leaves out as the one before it told it.
+
+    A cancellation often comes without dates and sums: what was sold stays readable.
+    """
+    standing = revisions[-1]
+    for older in reversed(revisions[:-1]):
+        standing = replace(
+            standing,
+            stay=standing.stay or older.stay,
+            guests=standing.guests if standing.guests is not None else older.guests,
+            booked_at=standing.booked_at or older.booked_at,
+            total=standing.total or older.total,
+            payout=standing.payout or older.payout,
+        )
+    return standing
+
+
+def _sold(booking: Booking, listing_id: int | None) -> Sold | None:
+    if listing_id is None or booking.stay is None or booking.status is not BookingStatus.CONFIRMED:
+        return None
+    return Sold(listing_id, booking.stay, booking.units)
+
+
+def _sold_before(row: dict[str, Any]) -> Sold | None:
+    """The same of a row of the table."""
+    if row["listing_id"] is None or row["status"] != BookingStatus.CONFIRMED:
+        return None
+    return Sold(row["listing_id"], Stay(row["check_in"], row["check_out"]), row["units"])
 
 
 def _write(
@@ -142,6 +186,8 @@ def _write(
     booking: Booking,
     listing_id: int | None,
     seen: Observation,
+    *,
+    is_new: bool = False,
 ) -> None:
     stay = booking.stay
     connection.execute(
@@ -163,15 +209,20 @@ def _write(
         },
     )
     occupied = stay if booking.status is BookingStatus.CONFIRMED else None
-    _write_nights(connection, booking_id, occupied, dict(booking.nightly))
-    _allocate(connection, booking_id, listing_id, occupied, booking.units, seen)
+    _write_nights(connection, booking_id, occupied, dict(booking.nightly), is_new=is_new)
 
 
 def _write_nights(
-    connection: psycopg.Connection, booking_id: int, stay: Stay | None, prices: dict[date, Money]
+    connection: psycopg.Connection,
+    booking_id: int,
+    stay: Stay | None,
+    prices: dict[date, Money],
+    *,
+    is_new: bool,
 ) -> None:
     nights = list(stay) if stay else []
-    connection.execute(query("drop_booking_nights"), {"booking_id": booking_id, "nights": nights})
+    if not is_new:
+        connection.execute(query("drop_booking_nights"), {"booking_id": booking_id, "nights": nights})
     if not nights:
         return
     rows = []
@@ -189,71 +240,61 @@ def _write_nights(
         cursor.executemany(query("write_booking_night"), rows)
 
 
-def _allocate(
+def _decide(
     connection: psycopg.Connection,
     booking_id: int,
+    before: Sold | None,
+    after: Sold | None,
+    cause: Cause,
+    seen: Observation,
+) -> None:
+    """See to what follows from a booking that is stored: its nights and units, those of others, who has to be told."""
+    listings = [sold.listing_id for sold in (before, after) if sold]
+    types = _all(connection, "lock_unit_types", {"listing_ids": listings, "booking_id": booking_id})
+    left: dict[int, list[int]] = {booking_id: []}
+    if cause != "booked":
+        dropped = connection.execute(query("drop_allocations"), {"booking_id": booking_id})
+        left[booking_id] = [unit for (unit,) in dropped]
+    for row in types:
+        unit_type_id = row["unit_type_id"]
+        was, now = (
+            sold if sold and sold.listing_id in row["listing_ids"] else None for sold in (before, after)
+        )
+        if outbox.decide(connection, unit_type_id, booking_id, was, now, cause):
+            stays = [sold.stay for sold in (was, now) if sold]
+            around = Stay(min(stay.check_in for stay in stays), max(stay.check_out for stay in stays))
+            for guest, found in allocations.settle(connection, unit_type_id, around, left).items():
+                _flag_overbooking(connection, guest, found, seen)
+        elif now:
+            guest = Guest(
+                booking_id, now.stay.check_in, now.stay.check_out, now.units, tuple(left[booking_id])
+            )
+            found = allocations.place(connection, unit_type_id, guest)
+            if cause != "booked" or found < guest.units:
+                _flag_overbooking(connection, guest, found, seen)
+    if after is None and cause != "booked":
+        _close_conflict(connection, booking_id, "overbooking", seen)
+
+
+def _flag_overbooking(connection: psycopg.Connection, guest: Guest, found: int, seen: Observation) -> None:
+    if found < guest.units:
+        detail = f"{guest.units} unit(s) wanted for {guest.stay}, {found} free"
+        _open_conflict(connection, guest.booking_id, "overbooking", detail, seen)
+    else:
+        _close_conflict(connection, guest.booking_id, "overbooking", seen)
+
+
+def _flag_unmapped(
+    connection: psycopg.Connection,
+    booking_id: int,
+    booking: Booking,
     listing_id: int | None,
-    stay: Stay | None,
-    units: int,
     seen: Observation,
 ) -> None:
-    """Give the booking its units, or say that it does not fit; ``stay`` None gives its units back."""
-    if listing_id is None:
-        if stay is not None:
-            _open_conflict(connection, booking_id, "unmapped", "its listing is not in the portfolio", seen)
-        else:
-            _close_conflict(connection, booking_id, "unmapped", seen)
-        return
-    _close_conflict(connection, booking_id, "unmapped", seen)
-    unit_type_id = _one(connection, "lock_unit_type_of_listing", {"listing_id": listing_id})["unit_type_id"]
-    before = [row["unit_id"] for row in _all(connection, "units_held", {"booking_id": booking_id})]
-    connection.execute(query("drop_allocations"), {"booking_id": booking_id})
-    if stay is None:
-        _close_conflict(connection, booking_id, "overbooking", seen)
+    if listing_id is None and booking.status is BookingStatus.CONFIRMED:
+        _open_conflict(connection, booking_id, "unmapped", "its listing is not in the portfolio", seen)
     else:
-        _occupy(connection, booking_id, unit_type_id, stay, units, before, seen)
-    if before:
-        _settle_overbooked(connection, booking_id, unit_type_id, seen)
-
-
-def _occupy(
-    connection: psycopg.Connection,
-    booking_id: int,
-    unit_type_id: int,
-    stay: Stay,
-    units: int,
-    held_before: Sequence[int],
-    seen: Observation,
-) -> None:
-    found = _all(
-        connection,
-        "allocate",
-        {
-            "booking_id": booking_id,
-            "unit_type_id": unit_type_id,
-            "check_in": stay.check_in,
-            "check_out": stay.check_out,
-            "units": units,
-            "held_before": list(held_before),
-        },
-    )
-    if len(found) < units:
-        detail = f"{units} unit(s) wanted for {stay}, {len(found)} free"
-        _open_conflict(connection, booking_id, "overbooking", detail, seen)
-    else:
-        _close_conflict(connection, booking_id, "overbooking", seen)
-
-
-def _settle_overbooked(
-    connection: psycopg.Connection, but_not: int, unit_type_id: int, seen: Observation
-) -> None:
-    """Nights came free: bookings of the type that found no unit may fit now."""
-    for row in _all(connection, "overbooked_of_unit_type", {"unit_type_id": unit_type_id}):
-        if row["booking_id"] == but_not:
-            continue
-        connection.execute(query("drop_allocations"), {"booking_id": row["booking_id"]})
-        stay = Stay(row["check_in"], row["check_out"])
-        _occupy(connection, row["booking_id"], unit_type_id, stay, row["units"], (), seen)
+        _close_conflict(connection, booking_id, "unmapped", seen)
 
 
 def _open_conflict(
@@ -277,68 +318,11 @@ def _close_conflict(connection: psycopg.Connection, booking_id: int, kind: str, 
     )
 
 
-def to_json(booking: Booking) -> dict[str, Any]:
-    """The revision as it is kept: everything the model holds, money as exact strings."""
-    return {
-        "booking_id": booking.booking_id,
-        "listing_id": booking.listing_id,
-        "status": str(booking.status),
-        "revised_at": booking.revised_at.isoformat(),
-        "check_in": booking.stay.check_in.isoformat() if booking.stay else None,
-        "check_out": booking.stay.check_out.isoformat() if booking.stay else None,
-        "units": booking.units,
-        "guests": booking.guests,
-        "booked_at": booking.booked_at.isoformat() if booking.booked_at else None,
-        "total": _money_to_json(booking.total),
-        "payout": _money_to_json(booking.payout),
-        "nightly": [[night.isoformat(), _money_to_json(price)] for night, price in booking.nightly],
-    }
-
-
-def from_json(revision: dict[str, Any]) -> Booking:
-    """The inverse of ``to_json``."""
-    stay = (
-        Stay(date.fromisoformat(revision["check_in"]), date.fromisoformat(revision["check_out"]))
-        if revision["check_in"]
-        else None
-    )
-    return Booking(
-        booking_id=revision["booking_id"],
-        listing_id=revision["listing_id"],
-        status=BookingStatus(revision["status"]),
-        revised_at=datetime.fromisoformat(revision["revised_at"]),
-        stay=stay,
-        units=revision["units"],
-        guests=revision["guests"],
-        booked_at=datetime.fromisoformat(revision["booked_at"]) if revision["booked_at"] else None,
-        total=_money_from_json(revision["total"]),
-        payout=_money_from_json(revision["payout"]),
-        nightly=tuple(
-            (date.fromisoformat(night), money)
-            for night, price in revision["nightly"]
-            if (money := _money_from_json(price)) is not None
-        ),
-    )
-
-
-def content_hash(revision: dict[str, Any]) -> str:
-    """SHA-256 of a revision's meaning, independent of the order of keys."""
-    return sha256(json.dumps(revision, sort_keys=True).encode()).hexdigest()
-
-
 def _money(name: str, money: Money | None) -> dict[str, Any]:
     return {
         f"{name}_amount": money.amount if money else None,
         f"{name}_currency": money.currency if money else None,
     }
-
-
-def _money_to_json(money: Money | None) -> list[str] | None:
-    return [str(money.amount), money.currency] if money else None
-
-
-def _money_from_json(value: list[str] | None) -> Money | None:
-    return Money(Decimal(value[0]), value[1]) if value else None
 
 
 def _all(connection: psycopg.Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

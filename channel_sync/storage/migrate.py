@@ -25,6 +25,7 @@ SCHEMA_FILES = tuple(
         "schema_rate_limits",
         "schema_circuit_breakers",
         "schema_api_calls",
+        "schema_house",
         "schema_webhooks",
         "analytics",
     )

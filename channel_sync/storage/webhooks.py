@@ -64,6 +64,13 @@ class InboxEvent:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeptEvent(InboxEvent):
+    """An event of the inbox, whatever became of it."""
+
+    state: str
+
+
 def store(connection: psycopg.Connection, arrivals: Sequence[Arrival]) -> int:
     """Put events into the inbox in one statement; how many of them are new. Repetitions are counted in their row."""
     times: dict[tuple[int, str], int] = {}
@@ -106,6 +113,29 @@ def due_events(connection: psycopg.Connection, channel_account_id: int, limit: i
         ).fetchall()
 
 
+def events_between(
+    connection: psycopg.Connection, channel_account_id: int, since: datetime, until: datetime
+) -> list[int]:
+    """Keys of an account's events that first arrived in [since, until), the oldest revision first."""
+    rows = connection.execute(
+        query("events_between"), {"channel_account_id": channel_account_id, "since": since, "until": until}
+    )
+    return [event_id for (event_id,) in rows]
+
+
+def lock_event(connection: psycopg.Connection, event_id: int) -> KeptEvent | None:
+    """The event as it is now, locked until the transaction ends; None where another process is at it."""
+    with connection.cursor(row_factory=class_row(KeptEvent)) as cursor:
+        return cursor.execute(query("lock_event"), {"webhook_event_id": event_id}).fetchone()
+
+
+def present(connection: psycopg.Connection) -> datetime:
+    """The database's time, by which events are due."""
+    ((now,),) = connection.execute(query("present")).fetchall()
+    moment: datetime = now
+    return moment
+
+
 def settle(
     connection: psycopg.Connection, event_id: int, state: Settled, reason: str | None, run_id: str | None
 ) -> bool:
@@ -113,6 +143,18 @@ def settle(
     return bool(
         connection.execute(
             query("settle_event"),
+            {"webhook_event_id": event_id, "state": state, "reason": reason, "run_id": run_id},
+        ).fetchall()
+    )
+
+
+def settle_parked(
+    connection: psycopg.Connection, event_id: int, state: Settled, reason: str | None, run_id: str | None
+) -> bool:
+    """The same of an event that was parked, and could be applied after all. False if it is not parked."""
+    return bool(
+        connection.execute(
+            query("settle_parked_event"),
             {"webhook_event_id": event_id, "state": state, "reason": reason, "run_id": run_id},
         ).fetchall()
     )

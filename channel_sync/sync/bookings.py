@@ -102,6 +102,7 @@ def store_bookings(engine: Engine, pulled: PulledBookings) -> PullResult:
     effects: Counter[Effect] = Counter()
     with engine.database.connect(autocommit=True) as connection:
         listing_ids = table.listing_ids(connection, pulled.channel_account_id)
+        table.expect_many(connection)
         for booking in table.new_revisions(connection, pulled.batch.name, pulled.channel_account_id):
             with connection.transaction():
                 effects[table.apply(connection, booking, listing_ids.get(booking.listing_id), seen)] += 1

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from adapters.base_adapter import ChannelAdapter, Declaration
 from adapters.model import Secret
+from adapters.webhook import Webhook
 from channel_sync.resilience.retry import RetryPolicy
 from channel_sync.storage.database import Database
 from channel_sync.storage.portfolio import AccountRow
@@ -27,11 +28,15 @@ class OpenChannel:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The parts that the use cases work with. ``clock`` gives the present time in UTC."""
+    """The parts that the use cases work with. ``clock`` gives the present time in UTC.
+
+    ``webhooks`` gives what reads a channel's deliveries; ConfigurationError for a channel that sends none.
+    """
 
     database: Database
     declarations: Mapping[str, Declaration]
     open_channel: Callable[[AccountRow], AbstractContextManager[OpenChannel]]
+    webhooks: Callable[[str], Webhook]
     secrets: Callable[[Mapping[str, str]], Mapping[str, Secret]]
     clock: Callable[[], datetime]
     retry: RetryPolicy = RetryPolicy()

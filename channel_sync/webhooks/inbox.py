@@ -38,6 +38,7 @@ class Inbox:
         self._write = write
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
+        self._failing = False
 
     async def put(self, arrivals: tuple[Arrival, ...]) -> None:
         """Return when all events of a delivery are committed. Raises NotStored."""
@@ -78,26 +79,34 @@ class Inbox:
         try:
             await asyncio.get_running_loop().run_in_executor(thread, self._write, arrivals)
         except psycopg.OperationalError as error:
-            _answer(batch, error)
+            self._answer(batch, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
             # One that the database does not take must not take the others with it.
             if len(batch) == 1:
-                _answer(batch, error)
+                self._answer(batch, error)
             else:
                 for one in batch:
                     await self._store([one], thread)
         else:
-            _answer(batch, None)
+            self._answer(batch, None)
 
+    def _answer(self, batch: list[_Waiting], error: Exception | None) -> None:
+        self._tell_change(error)
+        for one in batch:
+            if one.stored.done():
+                continue
+            if error is None:
+                one.stored.set_result(None)
+            else:
+                one.stored.set_exception(NotStored())
 
-def _answer(batch: list[_Waiting], error: Exception | None) -> None:
-    if error is not None:
-        # Not its message: the database quotes the row that it did not take.
-        log.warning("%d deliveries could not be stored: %s", len(batch), type(error).__name__)
-    for one in batch:
-        if one.stored.done():
-            continue
+    def _tell_change(self, error: Exception | None) -> None:
+        """Once when storing begins to fail and once when it works again: in an outage every delivery fails."""
+        if (error is not None) is self._failing:
+            return
+        self._failing = error is not None
         if error is None:
-            one.stored.set_result(None)
+            log.warning("deliveries are stored again")
         else:
-            one.stored.set_exception(NotStored())
+            # Not its message: the database quotes the row that it did not take.
+            log.warning("deliveries cannot be stored: %s", type(error).__name__)

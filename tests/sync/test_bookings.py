@@ -1,14 +1,11 @@
 """Bookings pulled from a simulated channel: every one stored, decided once, allocated."""
 
-import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from adapters.model import Booking, BookingStatus, Money, Stay
 from channel_sync.sandbox.faults import Fault
@@ -49,19 +46,6 @@ def apply(house: House, *revisions: Booking) -> list[Effect]:
                 bookings.apply(connection, revision, listing_id, Observation(account_id, number, NOW))
             )
     return effects
-
-
-def tables(house: House) -> list[object]:
-    """What the tables hold of bookings, without when and by whom it was written."""
-    return [
-        house.rows("SELECT external_id, status, check_in, check_out, payout_amount FROM booking ORDER BY 1"),
-        house.rows(
-            "SELECT external_id, night FROM booking_night JOIN booking USING (booking_id) ORDER BY 1, 2"
-        ),
-        house.rows(
-            "SELECT external_id, stay::text FROM allocation JOIN booking USING (booking_id) ORDER BY 1"
-        ),
-    ]
 
 
 def test_tables_equal_the_channel_after_a_pull(house: House) -> None:
@@ -226,52 +210,3 @@ def test_two_processes_may_decide_bookings_of_one_unit_type_at_once(house: House
     assert [{"external_id": "HMTEST0002"}] == house.rows(
         "SELECT external_id FROM allocation JOIN booking USING (booking_id)"
     )
-
-
-CHAINS = st.lists(
-    st.tuples(
-        st.integers(0, 2),  # which booking
-        st.integers(0, 5),  # its moment
-        st.sampled_from(["confirmed", "cancelled"]),
-        st.integers(0, 6),  # first night
-        st.integers(1, 3),  # nights
-    ),
-    min_size=1,
-    max_size=8,
-    unique_by=lambda chain: (chain[0], chain[1]),
-)
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(CHAINS, st.randoms(use_true_random=False), st.data())
-def test_any_order_of_arrival_ends_in_the_same_bookings(
-    house: House, chains: list[tuple[int, int, str, int, int]], order: random.Random, data: st.DataObject
-) -> None:
-    """Late, early and repeated revisions end where an orderly channel would have ended."""
-    revisions = [
-        booking(
-            booking_id=f"HM{which}",
-            revised_at=AT + timedelta(hours=moment),
-            status=BookingStatus(status),
-            stay=Stay(
-                date(2026, 6, 1) + timedelta(days=first), date(2026, 6, 1) + timedelta(days=first + length)
-            ),
-        )
-        for which, moment, status, first, length in chains
-    ]
-    house.execute("TRUNCATE booking CASCADE")
-    apply(house, *sorted(revisions, key=lambda revision: revision.revised_at))
-    orderly = tables(house)[:2]
-    house.execute("TRUNCATE booking CASCADE")
-    shuffled = revisions + data.draw(st.lists(st.sampled_from(revisions), max_size=4))
-    order.shuffle(shuffled)
-
-    apply(house, *shuffled)
-
-    assert orderly == tables(house)[:2]
-    (row,) = house.rows(
-        "SELECT (SELECT count(*) FROM booking WHERE status = 'confirmed') "
-        "- (SELECT count(*) FROM allocation) "
-        "- (SELECT count(*) FROM conflict WHERE closed_at IS NULL AND kind = 'overbooking') AS unaccounted"
-    )
-    assert {"unaccounted": 0} == row

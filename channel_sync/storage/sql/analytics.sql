@@ -326,12 +326,15 @@ WITH pulled AS (
         SELECT * FROM channel_sync.sync_log
         WHERE sync_log.channel_account_id = channel_account.channel_account_id
             AND sync_log.subject = subject.name
+            -- What a webhook brought is stored under the same subject, without a request: it is no pull.
+            AND (sync_log.requests > 0 OR sync_log.outcome = 'failed')
         ORDER BY sync_log.started_at DESC LIMIT 1
     ) AS last ON true
     LEFT JOIN LATERAL (
         SELECT sync_log.started_at FROM channel_sync.sync_log
         WHERE sync_log.channel_account_id = channel_account.channel_account_id
             AND sync_log.subject = subject.name AND sync_log.outcome <> 'failed'
+            AND sync_log.requests > 0
         ORDER BY sync_log.started_at DESC LIMIT 1
     ) AS success ON true
     WHERE channel_account.retired_at IS NULL

@@ -118,7 +118,9 @@ WHERE old.finished_at < %(before)s
   );
 
 -- name: last_success
--- When a pull of this subject of the account last ended well.
+-- When a pull of this subject of the account last ended well. Bookings that were delivered, without a request, prove
+-- nothing of the others.
 SELECT max(started_at)
 FROM channel_sync.sync_log
-WHERE channel_account_id = %(channel_account_id)s AND subject = %(subject)s AND outcome <> 'failed';
+WHERE channel_account_id = %(channel_account_id)s AND subject = %(subject)s AND outcome <> 'failed'
+    AND (subject <> 'bookings' OR requests > 0);

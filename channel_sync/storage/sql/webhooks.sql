@@ -52,6 +52,35 @@ ORDER BY webhook_event_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE SKIP LOCKED;
 
+-- name: events_between
+-- Events of an account that arrived in this time, whatever became of them, the oldest revision first.
+SELECT webhook_event_id FROM channel_sync.webhook_event
+WHERE channel_account_id = %(channel_account_id)s AND received_at >= %(since)s AND received_at < %(until)s
+ORDER BY revised_at NULLS LAST, webhook_event_id;
+
+-- name: lock_event
+-- One event as it is now, unless another process is at it.
+SELECT webhook_event_id, delivery_key, method, path, query, headers, body, received_at, times_received, kind, name,
+    booking_external_id, listing_external_ids, revised_at, attempts, state
+FROM channel_sync.webhook_event
+WHERE webhook_event_id = %(webhook_event_id)s
+FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: present
+-- The time by which events are due.
+SELECT clock_timestamp();
+
+-- name: settle_parked_event
+-- What was given up could be applied after all.
+UPDATE channel_sync.webhook_event SET
+    state = %(state)s,
+    reason = %(reason)s,
+    run_id = %(run_id)s,
+    attempts = attempts + 1,
+    settled_at = clock_timestamp()
+WHERE webhook_event_id = %(webhook_event_id)s AND state = 'parked'
+RETURNING webhook_event_id;
+
 -- name: settle_event
 -- What became of an event, for good.
 UPDATE channel_sync.webhook_event SET
