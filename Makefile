@@ -41,6 +41,9 @@ bench: .venv/development.stamp
 	@$(COMPILE)
 	$(BIN)/python -m tests.benchmarks.bulk_store
 	$(BIN)/python -m tests.benchmarks.thousand_listings
+	$(BIN)/python -m tests.benchmarks.thousand_listings --quota 50 --faults
+	$(BIN)/python -m tests.benchmarks.webhook_ingest
+	$(BIN)/python -m tests.benchmarks.event_latency
 	$(BIN)/python -m tests.benchmarks.rate_limiter --all
 	@if [ -d "$$CHANNEL_SYNC_FIXTURES" ]; then \
 		$(BIN)/python -m tests.benchmarks.feed_history "$$CHANNEL_SYNC_FIXTURES"/ical_*/timeseries_*.jsonl*; \

@@ -8,7 +8,7 @@ What a command needs is imported when it runs, so that ``--help`` is quick and n
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from channel_sync import config
@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--no-sandbox", action="store_true", help="without the simulated channels")
     up.add_argument(
+        "--no-worker", action="store_true", help="without the worker: it runs elsewhere, or not at all"
+    )
+    up.add_argument(
         "--port",
         type=int,
         metavar="N",
@@ -73,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--port", type=int, default=0, help="default: a free one")
     sandbox.add_argument("--seed", type=int, default=1, help="which world (default: 1)")
     sandbox.add_argument("--listings", type=int, default=6, help="how many listings it has (default: 6)")
+    sandbox.add_argument(
+        "--webhooks",
+        type=_subscribing,
+        action="append",
+        default=[],
+        metavar="URL",
+        help="deliver what happens to bookings there, signed as Airbnb does; may be given several times",
+    )
     sandbox.set_defaults(command=_sandbox)
 
     webhooks = commands.add_parser("webhooks", help="take what channels deliver until Ctrl-C")
@@ -81,6 +92,21 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=int, metavar="N", help=f"0 for a free one (default: {config.WEBHOOK_PORT} or 8700)"
     )
     webhooks.set_defaults(command=_webhooks)
+
+    worker = commands.add_parser("worker", help="apply what channels deliver as it arrives, until Ctrl-C")
+    worker.set_defaults(command=_worker)
+
+    replay = commands.add_parser("replay", help="apply again what channels delivered in a time")
+    replay.add_argument("--account", metavar="CODE", help="of one account (default: all)")
+    for name, when in (("--since", "from then on"), ("--until", "before then (default: whenever)")):
+        replay.add_argument(
+            name,
+            type=_instant,
+            metavar="T",
+            required=name == "--since",
+            help=f"{when}: a date, or a date and time in ISO 8601, UTC unless it says otherwise",
+        )
+    replay.set_defaults(command=_replay)
 
     status = commands.add_parser(
         "status", help="last pulls and what is held; circuits, quotas, penalties and calls of the channels"
@@ -112,7 +138,7 @@ def _up(chosen: argparse.Namespace) -> None:
 
     settings = config.load()
     port = settings.ui_port if chosen.port is None else chosen.port
-    stack.up(settings, stack.Wish(chosen.portfolio, not chosen.no_sandbox, port), _say)
+    stack.up(settings, stack.Wish(chosen.portfolio, not chosen.no_sandbox, port, not chosen.no_worker), _say)
 
 
 def _down(_chosen: argparse.Namespace) -> None:
@@ -157,10 +183,19 @@ def _channels(_chosen: argparse.Namespace) -> None:
     _say(channel_table.markdown(bootstrap.declarations()))
 
 
+def _subscribing(url: str) -> str:
+    from channel_sync.sandbox.webhooks import Subscription
+
+    try:
+        return Subscription(url).url
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
 def _sandbox(chosen: argparse.Namespace) -> None:
     from channel_sync.sandbox.server import serve
 
-    serve(chosen.host, chosen.port, chosen.seed, chosen.listings)
+    serve(chosen.host, chosen.port, chosen.seed, chosen.listings, webhooks=chosen.webhooks)
 
 
 def _webhooks(chosen: argparse.Namespace) -> None:
@@ -175,6 +210,28 @@ def _webhooks(chosen: argparse.Namespace) -> None:
     else:
         _say(f"the channel manager is switched off, nothing is taken: set {config.ENABLED}=true")
         server.serve(answers.nothing_here(), chosen.host, port, _say)
+
+
+def _worker(_chosen: argparse.Namespace) -> None:
+    from channel_sync.stack import worker
+
+    settings = config.load()
+    if settings.enabled:
+        worker.serve(settings, _say)
+    else:
+        _say(f"the channel manager is switched off, nothing is applied: set {config.ENABLED}=true")
+
+
+def _replay(chosen: argparse.Namespace) -> None:
+    from channel_sync import bootstrap
+    from channel_sync.sync import inbox
+
+    until = chosen.until or datetime.max.replace(tzinfo=UTC)
+    done = inbox.replay(bootstrap.engine(config.load()), chosen.account, chosen.since, until)
+    _say(
+        f"{done.events} events read again: {done.changed} changes of bookings, {done.settled} settled that were not, "
+        f"{done.failed} failed"
+    )
 
 
 def _status(_chosen: argparse.Namespace) -> None:
@@ -282,6 +339,15 @@ def _table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         _say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _instant(text: str) -> datetime:
+    """A moment as it is typed."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a date nor a date and time") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _moment(moment: datetime) -> str:

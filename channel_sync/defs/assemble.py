@@ -6,9 +6,11 @@ import dagster as dg
 
 from channel_sync.defs.assets import ASSETS
 from channel_sync.defs.checks import CHECKS
+from channel_sync.defs.inbox import apply_webhooks
 from channel_sync.defs.jobs import JOBS, housekeeping
 from channel_sync.defs.schedules import SCHEDULES
 from channel_sync.defs.sensors import SENSORS
+from channel_sync.defs.webhook_sensors import WEBHOOK_SENSORS
 from channel_sync.sync.engine import Engine
 
 # Pulled every 15 minutes: after three missed pulls somebody should look, after two hours somebody must.
@@ -23,9 +25,9 @@ def definitions(engine: Engine) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, FRESHNESS), ASSETS),
         asset_checks=CHECKS,
-        jobs=[*JOBS.values(), housekeeping],
+        jobs=[*JOBS.values(), apply_webhooks, housekeeping],
         schedules=SCHEDULES,
-        sensors=SENSORS,
+        sensors=[*SENSORS, *WEBHOOK_SENSORS],
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )

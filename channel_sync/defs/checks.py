@@ -44,6 +44,19 @@ def _check(
     return check
 
 
+def overlap_evaluation(engine: Engine) -> dg.AssetCheckEvaluation:
+    """What no_overlapping_allocation finds now, for bookings that no pull brought."""
+    with engine.database.connect() as connection:
+        found = reports.findings(connection, "overlapping_allocations", _today(engine))
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("channel_bookings"),
+        check_name="no_overlapping_allocation",
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata=found_metadata(found),
+    )
+
+
 def _guard(name: str, description: str) -> dg.AssetChecksDefinition:
     statement, parameters = GUARDS[name]
     return _check(

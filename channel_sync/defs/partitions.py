@@ -65,6 +65,19 @@ def accounts_of(subject: str, channels: Iterable[tuple[str, Declaration]]) -> li
     return sorted(code for code, declaration in channels if CAPABILITY[subject] in declaration.capabilities)
 
 
+def booking_partitions(
+    instance: dg.DagsterInstance, account: str, days: Iterable[date]
+) -> list[dg.MultiPartitionKey]:
+    """The partitions of bookings that hold changes of these days; none for an account that cannot be pulled."""
+    if not instance.has_dynamic_partition(str(ACCOUNTS["bookings"].name), account):
+        return []
+    return [
+        dg.MultiPartitionKey({"account": account, "window": day.isoformat()})
+        for day in sorted(days)
+        if _DAYS.has_partition_key(day.isoformat())
+    ]
+
+
 def _key(subject: str, day: date) -> str:
     return (day if subject == "bookings" else day.replace(day=1)).isoformat()
 

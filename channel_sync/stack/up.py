@@ -1,4 +1,4 @@
-"""Everything that runs on one machine: Postgres, the simulated channels, the webhook gateway, Dagster's three processes.
+"""Everything that runs on one machine: Postgres, the simulated channels, webhook gateway and worker, Dagster's processes.
 
 ``up`` starts them in this order, watches them, and ends them in the opposite order. One stack per state folder; two
 checkouts have two state folders and do not meet. All listens on 127.0.0.1 only: Dagster's pages know no passwords.
@@ -45,11 +45,13 @@ class Wish:
     """What a person asked ``up`` for.
 
     ``portfolio`` None means the sample one with the sandbox, and what is in the tables without. ``ui_port`` 0 is any.
+    Without ``worker`` deliveries are applied by runs that Dagster's sensor launches, some seconds later.
     """
 
     portfolio: Path | None
     sandbox: bool
     ui_port: int
+    worker: bool = True
 
 
 def up(settings: config.Settings, wish: Wish, say: Say) -> None:
@@ -133,6 +135,8 @@ def _start(settings: config.Settings, wish: Wish, home: Path, running: ExitStack
     supervisor.start(_web_server(ui_port, workspace))
     supervisor.start(_daemon(ui_port, workspace, began))
     supervisor.wait()
+    if wish.worker and settings.enabled:
+        supervisor.start(_worker())
     _announce(settings, ui_port, webhook_port, sandbox_port if with_sandbox else None, say)
     return supervisor
 
@@ -256,6 +260,11 @@ def _daemon(ui_port: int, workspace: Path, began: float) -> Service:
         ("-m", "dagster._daemon", "run", "--workspace", str(workspace)),
         lambda: health.daemons_beat(_HOST, ui_port, since=began),
     )
+
+
+def _worker() -> Service:
+    # Nobody waits for it: what it does not apply, a run of the sensor's does.
+    return Service("worker", ("-m", "channel_sync.cli", "worker"), lambda: True)
 
 
 def _workspace_file(state_dir: Path, code_port: int) -> Path:

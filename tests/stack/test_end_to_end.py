@@ -47,7 +47,7 @@ CHECKS = {
     "no_open_circuit",
     "no_exhausted_quota",
 }
-SENSORS = {"portfolio_accounts", "channel_guards"}
+SENSORS = {"portfolio_accounts", "channel_guards", "webhook_events", "webhook_silence"}
 _MOST_MEMORY = 900 * 2**20
 
 _NO_SECRET = "airbnb-demo"  # told everywhere: who finds no secret must find this

@@ -75,7 +75,7 @@ def test_a_run_is_stored_and_read(instance: dg.DagsterInstance) -> None:
 
 
 def test_the_limits_are_in_force(instance: dg.DagsterInstance) -> None:
-    """One run per channel account at a time, half of all for one channel, and crashed runs give their slots back."""
+    """One pull per channel account at a time, half of all for one channel, one run per inbox; crashed runs free slots."""
     limits = {
         limit["key"]: limit
         for limit in instance.get_settings("concurrency")["runs"]["tag_concurrency_limits"]
@@ -90,6 +90,11 @@ def test_the_limits_are_in_force(instance: dg.DagsterInstance) -> None:
         "key": "channel_sync/channel",
         "value": {"applyLimitPerUniqueValue": True},
         "limit": 2,
+    }
+    assert limits["channel_sync/inbox"] == {
+        "key": "channel_sync/inbox",
+        "value": {"applyLimitPerUniqueValue": True},
+        "limit": 1,
     }
     assert instance.get_settings("concurrency")["runs"]["max_concurrent_runs"] == 4
     assert instance.run_monitoring_enabled

@@ -45,14 +45,14 @@ class WholeStack:
         """What the person who started it sees."""
         return self.state_dir.with_suffix(".screen")
 
-    def start(self) -> None:
-        """Start it and wait until it serves."""
+    def start(self, *more: str) -> None:
+        """Start it, with ``more`` arguments of `up`, and wait until it serves."""
         environment = config.child_environment(
             {config.STATE_DIR: str(self.state_dir), config.ENABLED: "true", config.WEBHOOK_PORT: "0"}
         )
         with self.screen.open("wb") as screen:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "channel_sync.cli", "up", "--port", "0"],
+                [sys.executable, "-m", "channel_sync.cli", "up", "--port", "0", *more],
                 cwd=config.project_root(),
                 env=environment,
                 stdin=subprocess.DEVNULL,
