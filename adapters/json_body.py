@@ -19,18 +19,28 @@ class Literal(str):
 def json_value(body: bytes, *, literal_numbers: bool = False) -> object:
     """The value of ``body``, its numbers ``int`` and ``Decimal`` or, as they stand there, ``Literal``.
 
-    Raises ValueError for anything that is not JSON, and for NaN, a number out of range, or more than DEEPEST levels.
+    Raises ValueError for what ``exact_value`` refuses, and for more than DEEPEST levels.
     """
-    whole: Callable[[str], Any] = _literal_int if literal_numbers else int
-    exact: Callable[[str], Any] = _literal_decimal if literal_numbers else Decimal
+    value = exact_value(body, _literal_int, _literal_decimal) if literal_numbers else exact_value(body)
+    if not _is_shallow(value):
+        raise ValueError(_MESSAGE)
+    return value
+
+
+def exact_value(
+    body: bytes, whole: Callable[[str], Any] = int, decimal: Callable[[str], Any] = Decimal
+) -> object:
+    """The value of ``body``, however deep, its numbers made by ``whole`` and ``decimal``: never ``float``.
+
+    Raises ValueError, without a word of the body, for anything that is not JSON, for NaN and for a number out of range.
+    """
     try:
-        value: object = json.loads(body, parse_int=whole, parse_float=exact, parse_constant=_refused)
+        value: object = json.loads(body, parse_int=whole, parse_float=decimal, parse_constant=_refused)
     except (ValueError, ArithmeticError, RecursionError):
-        value = None
         readable = False
     else:
-        readable = _is_shallow(value)
-    if not readable:
+        readable = True
+    if not readable:  # raised here, not above: a context would carry json's own error
         raise ValueError(_MESSAGE)
     return value
 

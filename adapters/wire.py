@@ -9,10 +9,8 @@ OutcomeUnknown, which nobody repeats. PUT and DELETE count as everything else: o
 what a second one does after somebody else's change in between is each channel's own story.
 """
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -27,6 +25,7 @@ from adapters.errors import (
     Unavailable,
     UnexpectedResponse,
 )
+from adapters.json_body import exact_value
 
 # Nothing of the request was answered and it certainly did not arrive whole.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -140,10 +139,6 @@ def json_object(response: httpx.Response, what: str) -> dict[str, Any]:
 
 def _parsed(content: bytes) -> object:
     try:
-        return json.loads(content, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, ArithmeticError, RecursionError):
-        return _NOT_JSON  # no error is kept: json's own carries the whole body
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+        return exact_value(content)
+    except ValueError:
+        return _NOT_JSON

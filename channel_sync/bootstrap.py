@@ -52,9 +52,7 @@ def engine(
     counts = _counts(database)
     clock = clock or now
 
-    def secrets(names: Mapping[str, str]) -> Mapping[str, Secret]:
-        found = {name: config.read_secret(variable, environ) for name, variable in names.items()}
-        return {name: secret for name, secret in found.items() if secret is not None}
+    secrets = _secrets(environ)
 
     @contextmanager
     def open_channel(row: AccountRow) -> Iterator[OpenChannel]:
@@ -96,17 +94,23 @@ def webhook_gateway(
     from channel_sync.webhooks.receivers import ReceiverReader  # noqa: PLC0415 - see TYPE_CHECKING above
     from channel_sync.webhooks.tables import Tables  # noqa: PLC0415 - see TYPE_CHECKING above
 
-    def secrets(names: Mapping[str, str]) -> Mapping[str, Secret]:
-        found = {name: config.read_secret(variable, environ) for name, variable in names.items()}
-        return {name: secret for name, secret in found.items() if secret is not None}
-
     return Gateway(
         Tables(Database(settings.need_database())),
-        ReceiverReader(_webhook_of, secrets),
+        ReceiverReader(_webhook_of, _secrets(environ)),
         Front(settings.webhook_public_url, settings.webhook_trusted_proxies),
         clock or now,
         bounds or Bounds(),
     )
+
+
+def _secrets(environ: Mapping[str, str] | None) -> Callable[[Mapping[str, str]], Mapping[str, Secret]]:
+    """What reads secrets, by their names, from the variables that hold them; those that are not set are left out."""
+
+    def read(names: Mapping[str, str]) -> Mapping[str, Secret]:
+        found = {name: config.read_secret(variable, environ) for name, variable in names.items()}
+        return {name: secret for name, secret in found.items() if secret is not None}
+
+    return read
 
 
 def _webhook_of(channel: str) -> Webhook | None:

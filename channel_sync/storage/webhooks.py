@@ -18,6 +18,7 @@ from channel_sync.storage.queries import query
 NOTIFIED = "channel_sync_webhook"  # LISTEN to it; the payload is the code of the account
 
 Settled = Literal["applied", "superseded", "parked"]
+State = Literal["received"] | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class InboxEvent:
 class KeptEvent(InboxEvent):
     """An event of the inbox, whatever became of it."""
 
-    state: str
+    state: State
 
 
 def store(connection: psycopg.Connection, arrivals: Sequence[Arrival]) -> int:
@@ -137,25 +138,22 @@ def present(connection: psycopg.Connection) -> datetime:
 
 
 def settle(
-    connection: psycopg.Connection, event_id: int, state: Settled, reason: str | None, run_id: str | None
+    connection: psycopg.Connection,
+    event_id: int,
+    state: Settled,
+    reason: str | None,
+    run_id: str | None,
+    *,
+    was: State = "received",
 ) -> bool:
-    """Say what became of an event, for good. False if it was settled before: then nothing changes."""
+    """Say what became of an event, for good; ``was`` parked where it could be applied after all.
+
+    False if it is in another state by now: then nothing changes.
+    """
     return bool(
         connection.execute(
             query("settle_event"),
-            {"webhook_event_id": event_id, "state": state, "reason": reason, "run_id": run_id},
-        ).fetchall()
-    )
-
-
-def settle_parked(
-    connection: psycopg.Connection, event_id: int, state: Settled, reason: str | None, run_id: str | None
-) -> bool:
-    """The same of an event that was parked, and could be applied after all. False if it is not parked."""
-    return bool(
-        connection.execute(
-            query("settle_parked_event"),
-            {"webhook_event_id": event_id, "state": state, "reason": reason, "run_id": run_id},
+            {"webhook_event_id": event_id, "state": state, "reason": reason, "run_id": run_id, "was": was},
         ).fetchall()
     )
 

@@ -174,8 +174,9 @@ def _settle_again(this: Pass, kept: KeptEvent, verdict: Verdict) -> bool:
     """Say what became of an event that was not applied yet; what is said of the others stays."""
     if verdict.state is None or kept.state not in {"received", "parked"} or kept.state == verdict.state:
         return False
-    settle = webhooks.settle if kept.state == "received" else webhooks.settle_parked
-    return settle(this.connection, kept.webhook_event_id, verdict.state, verdict.reason, this.run_id)
+    return webhooks.settle(
+        this.connection, kept.webhook_event_id, verdict.state, verdict.reason, this.run_id, was=kept.state
+    )
 
 
 def _by_revision(event: InboxEvent) -> tuple[datetime, int]:

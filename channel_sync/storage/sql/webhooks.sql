@@ -70,17 +70,6 @@ FOR NO KEY UPDATE SKIP LOCKED;
 -- The time by which events are due.
 SELECT clock_timestamp();
 
--- name: settle_parked_event
--- What was given up could be applied after all.
-UPDATE channel_sync.webhook_event SET
-    state = %(state)s,
-    reason = %(reason)s,
-    run_id = %(run_id)s,
-    attempts = attempts + 1,
-    settled_at = clock_timestamp()
-WHERE webhook_event_id = %(webhook_event_id)s AND state = 'parked'
-RETURNING webhook_event_id;
-
 -- name: settle_event
 -- What became of an event, for good.
 UPDATE channel_sync.webhook_event SET
@@ -89,7 +78,7 @@ UPDATE channel_sync.webhook_event SET
     run_id = %(run_id)s,
     attempts = attempts + 1,
     settled_at = clock_timestamp()
-WHERE webhook_event_id = %(webhook_event_id)s AND state = 'received'
+WHERE webhook_event_id = %(webhook_event_id)s AND state = %(was)s
 RETURNING webhook_event_id;
 
 -- name: postpone_event
