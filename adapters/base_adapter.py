@@ -13,21 +13,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar, NoReturn, Protocol
+from typing import ClassVar, NoReturn
 
 import httpx
 
-from adapters.errors import ConfigurationError, Unsupported
+from adapters.accounts import Account, Listing, TokenStore
+from adapters.errors import Unsupported
 from adapters.model import (
     AvailabilityPage,
     BookingPage,
     ChannelListing,
     Evidence,
     PricingPage,
-    Secret,
+    Receipt,
     Stay,
     Validators,
 )
+from adapters.updates import AvailabilityUpdate, Outcome, PricingUpdate
 
 
 class Capability(StrEnum):
@@ -86,72 +88,12 @@ class Declaration:
     listing_secrets: frozenset[str] = frozenset()  # names of secrets every listing must have
     sends_webhooks: bool = False
     acknowledge_within: timedelta | None = None  # None: no acknowledgement is asked for
+    poll_every: timedelta | None = (
+        None  # how often it wants to be asked for bookings; None: as often as we like
+    )
     ordered_pushes: bool = False  # pushes to one property must arrive in order
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One login on a channel. ``code`` is the house's own name for it."""
-
-    code: str
-    base_url: str = ""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, Secret] = field(default_factory=dict)
-
-    def secret(self, name: str) -> str:
-        """Reveal one secret. Raises ConfigurationError naming the account and the secret that is missing."""
-        return _reveal(self.secrets, name, f"account {self.code!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What is sold, in the channel's own id, with what is needed to read it.
-
-    ``time_zone`` is the property's IANA zone: date-times on the wire become nights in it. ``currency`` is the
-    property's, for a channel whose wire leaves it out.
-    """
-
-    listing_id: str
-    time_zone: str
-    currency: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, Secret] = field(default_factory=dict)
-
-    def secret(self, name: str) -> str:
-        """Reveal one secret. Raises ConfigurationError naming the listing and the secret that is missing."""
-        return _reveal(self.secrets, name, f"listing {self.listing_id!r}")
-
-
-def _reveal(secrets: Mapping[str, Secret], name: str, owner: str) -> str:
-    try:
-        return secrets[name].reveal()
-    except KeyError:
-        raise ConfigurationError(
-            f"{owner} has no secret {name!r}: name its environment variable in the portfolio and set it"
-        ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An access token with the end of its life (UTC), and the refresh token that follows it."""
-
-    access: Secret
-    expires_at: datetime
-    refresh: Secret | None = None
-
-
-class TokenStore(Protocol):
-    """Where the tokens of an account live, shared by every process that uses the account."""
-
-    def load(self, account: str) -> Token | None:
-        """The newest token of this account, or None before the first."""
-
-    def renew(self, account: str, stale: Token | None, fetch: Callable[[Token | None], Token]) -> Token:
-        """Replace ``stale`` and return what replaced it.
-
-        Holders of the same stale token wait for one another across processes: the first calls ``fetch`` with
-        the stored token, the others are given what it fetched. An exception of ``fetch`` stores nothing.
-        """
+    most_updates: int | None = None  # in one push; None: as many as fit into a body
+    counts_its_own: bool = False  # lowers what it has left by its own bookings itself: never tell it of them
 
 
 class ChannelAdapter(ABC):
@@ -205,19 +147,37 @@ class ChannelAdapter(ABC):
 
         ``listings`` are the mapped ones, for currency and time zone; a booking of any other listing is
         yielded all the same: it is stored and flagged, never dropped.
+
+        A channel that wants acknowledgements gives first everything that waits for one, whenever it changed, then what
+        else changed in the window as far as it can be asked for that. With an empty window (both moments equal) only
+        what waits is asked for: that is how a channel is polled.
         """
         self._refuse(Capability.PULL_BOOKINGS)
 
-    def acknowledge_bookings(self, booking_ids: Iterable[str]) -> None:
-        """Tell the channel that these are committed on our side."""
+    def acknowledge_bookings(self, receipts: Iterable[Receipt]) -> Iterator[Outcome[Receipt]]:
+        """Tell the channel that these are committed on our side. To tell it twice does no harm.
+
+        REJECTED is final: the channel no longer waits for this one, or never did. UNKNOWN may be told again. An error
+        that is raised leaves those without an outcome as they were.
+        """
         self._refuse(Capability.ACKNOWLEDGE_BOOKINGS)
 
-    def push_availability(self, listing: Listing, nights: Iterable[object]) -> None:
-        """Not yet specified: no channel pushes so far."""
+    def push_availability(
+        self, updates: Iterable[AvailabilityUpdate]
+    ) -> Iterator[Outcome[AvailabilityUpdate]]:
+        """Tell the channel how many units are for sale. One outcome for each update, none twice, in any order.
+
+        Calls are as few as the channel's limits allow, and an outcome is given as soon as its call has ended. When a
+        call fails its error is raised: what has no outcome yet was not done, or, with OutcomeUnknown, the call under
+        way may have been. Updates of one property arrive at the channel in the order in which they are given.
+        """
         self._refuse(Capability.PUSH_AVAILABILITY)
 
-    def push_pricing(self, listing: Listing, nights: Iterable[object]) -> None:
-        """Not yet specified: no channel pushes so far."""
+    def push_pricing(self, updates: Iterable[PricingUpdate]) -> Iterator[Outcome[PricingUpdate]]:
+        """Tell the channel prices and restrictions; what an update leaves None stays as it is there.
+
+        As ``push_availability`` in everything else. What the channel cannot express is REJECTED without a call.
+        """
         self._refuse(Capability.PUSH_PRICING)
 
     def _refuse(self, verb: str) -> NoReturn:

@@ -234,6 +234,10 @@ class Booking:
     ``revised_at`` (the channel's own time of this version, UTC), never by arrival. ``nightly`` is the price of
     each night where the channel tells it; ``total`` is what the guest pays, ``payout`` what the house receives.
     A cancelled booking may come without dates or prices (Expedia): ``stay`` is then None.
+
+    ``whole`` is the channel's id of a reservation that may be sold as several bookings here, one for each listing and
+    stay in it (see ``adapters.parts``). Each version tells all parts of its whole: a part that a newer version no
+    longer names is cancelled by it.
     """
 
     booking_id: str
@@ -247,6 +251,7 @@ class Booking:
     total: Money | None = None
     payout: Money | None = None
     nightly: tuple[tuple[date, Money], ...] = ()
+    whole: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse times without zone and a confirmed booking without nights."""
@@ -258,11 +263,31 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """What acknowledges one version of a booking to its channel, once that is committed here.
+
+    ``reference`` is read by the adapter alone: the channel's own ids and whatever else its acknowledgement repeats. It
+    may hold a token, so it is shown nowhere. Equal references acknowledge the same thing. ``booking_id`` is the
+    channel's id of the whole. ``due_at`` (UTC) is when the channel stops waiting, where it tells; None: what the
+    declaration says counts, from the moment it was received.
+    """
+
+    booking_id: str
+    reference: str = field(repr=False)
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BookingPage:
-    """One page of bookings. The last page of a pull carries nothing special: the generator ends."""
+    """One page of bookings. The last page of a pull carries nothing special: the generator ends.
+
+    ``receipts`` are what has to be acknowledged of this page: of every version that could be read, its listing mapped
+    or not. What could not be read has none, so that the channel goes on telling people of it.
+    """
 
     bookings: tuple[Booking, ...]
     problems: tuple[Problem, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 Shared by all channels: the meaning of a broken connection or a 503 does not depend on who is at the other end.
 What a channel says in a body it understands (its own error codes) stays in that channel's mapping.
 
-Here it is decided what may ever be repeated: a call that certainly was not done, a question, and a call that carries
-an Idempotency-Key, by which the channel knows it again. Everything else that went out and was not clearly answered is
+Here it is decided what may ever be repeated: a call that certainly was not done, a question, a call that carries
+an Idempotency-Key, by which the channel knows it again, and one whose adapter says that it is ``repeatable``. Everything else that went out and was not clearly answered is
 OutcomeUnknown, which nobody repeats. PUT and DELETE count as everything else: on paper they can be done twice, but
 what a second one does after somebody else's change in between is each channel's own story.
 """
@@ -31,6 +31,7 @@ from adapters.json_body import exact_value
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _QUESTIONS = frozenset({"GET", "HEAD", "OPTIONS"})
 _IDEMPOTENCY_KEY = "Idempotency-Key"
+_REPEATABLE = "channel_sync.repeatable"
 _NOT_JSON = object()
 
 
@@ -77,9 +78,23 @@ def _failure(error: Exception, request: httpx.Request, what: str) -> ChannelErro
     return UnexpectedResponse(f"{what}: not a usable answer ({kind})")
 
 
+def repeatable(request: httpx.Request) -> httpx.Request:
+    """The same request, said to do no more when it is done twice, whatever its method.
+
+    For a question that is a POST on this channel, and for what states how something is, not how it changes: an
+    acknowledgement, a number of units for sale. Say it only where a second one cannot undo somebody else's change.
+    """
+    request.extensions = {**request.extensions, _REPEATABLE: True}
+    return request
+
+
 def may_be_repeated(request: httpx.Request) -> bool:
     """Whether doing the call twice does no more than doing it once."""
-    return request.method in _QUESTIONS or _IDEMPOTENCY_KEY in request.headers
+    return (
+        request.method in _QUESTIONS
+        or _IDEMPOTENCY_KEY in request.headers
+        or request.extensions.get(_REPEATABLE) is True
+    )
 
 
 def error_from_status(response: httpx.Response, what: str, clock: Callable[[], datetime]) -> ChannelError:

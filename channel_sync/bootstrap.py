@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from adapters.base_adapter import Account, Declaration
+from adapters.accounts import Account
+from adapters.base_adapter import Declaration
 from adapters.errors import ConfigurationError
 from adapters.factory import CHANNELS, WEBHOOKS, AdapterFactory
 from adapters.model import Secret

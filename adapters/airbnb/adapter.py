@@ -11,16 +11,9 @@ from typing import Any, ClassVar
 import httpx
 
 from adapters import wire
+from adapters.accounts import Listing, Token
 from adapters.airbnb import mapping, oauth, reservations
-from adapters.base_adapter import (
-    Capability,
-    ChannelAdapter,
-    Declaration,
-    Listing,
-    Quota,
-    QuotaScope,
-    Token,
-)
+from adapters.base_adapter import Capability, ChannelAdapter, Declaration, Quota, QuotaScope
 from adapters.errors import ConfigurationError, UnexpectedResponse
 from adapters.model import (
     ONE_DAY,

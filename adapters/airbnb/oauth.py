@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from adapters import wire
-from adapters.base_adapter import Account, Token
+from adapters.accounts import Account, Token
 from adapters.errors import AuthenticationFailed, OutcomeUnknown, Unavailable, UnexpectedResponse
 from adapters.model import Secret
 from adapters.spending import Spend, marked

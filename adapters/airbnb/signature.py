@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.errors import WebhookRefused
 from adapters.webhook import Delivery, header_of, refuse_stale, secrets_of
 

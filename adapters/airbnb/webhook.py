@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
+from adapters.accounts import Account
 from adapters.airbnb import reservations, signature
-from adapters.base_adapter import Account
 from adapters.json_body import json_object
 from adapters.model import ONE_DAY, BookingStatus, Stay
 from adapters.scrubbing import Path

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 import jwt
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.errors import WebhookRefused
 from adapters.json_body import json_object
 from adapters.scrubbing import Path

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.errors import WebhookRefused
 from adapters.json_body import json_object
 from adapters.scrubbing import Path

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from adapters.base_adapter import Capability, ChannelAdapter, Declaration, Listing
+from adapters.accounts import Listing
+from adapters.base_adapter import Capability, ChannelAdapter, Declaration
 from adapters.errors import ConfigurationError, UnexpectedResponse
 from adapters.ical.feed import feed_from_wire
 from adapters.ical.mapping import observation_from_feed

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from adapters.base_adapter import Token
+from adapters.accounts import Token
 from adapters.errors import Unavailable
 from adapters.model import Secret
 from channel_sync.storage.database import Database

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import psycopg
 
-from adapters.base_adapter import Listing
+from adapters.accounts import Listing
 from adapters.errors import ChannelError, ConfigurationError
 from adapters.model import (
     AvailabilityPage,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from adapters.base_adapter import Listing
+from adapters.accounts import Listing
 from adapters.errors import UnexpectedResponse
 from adapters.model import NightAvailability, NightPrice
 from channel_sync.storage.nights import AvailabilityRow, PriceRow

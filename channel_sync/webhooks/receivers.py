@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.model import Secret
 from adapters.webhook import Webhook
 from channel_sync.storage import portfolio

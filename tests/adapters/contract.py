@@ -27,7 +27,7 @@ from adapters.errors import (
     Unsupported,
 )
 from adapters.factory import AdapterFactory
-from adapters.model import ONE_DAY, BookingStatus, Evidence, Money, Stay, Validators
+from adapters.model import ONE_DAY, BookingStatus, Evidence, Money, Receipt, Stay, Validators
 from channel_sync.resilience import quota_keys
 from channel_sync.sandbox.faults import Fault
 from tests.adapters.scene import NOW, TOO_LATE, Scene, scene_of
@@ -49,9 +49,9 @@ VERBS: Mapping[Capability, Callable[[Scene], Iterable[object] | None]] = {
     ),
     Capability.PULL_PRICING: lambda scene: scene.adapter.pull_pricing(scene.listings[0], WINDOW),
     Capability.PULL_BOOKINGS: lambda scene: scene.adapter.pull_bookings(scene.listings, LONG_AGO, NOW),
-    Capability.ACKNOWLEDGE_BOOKINGS: lambda scene: scene.adapter.acknowledge_bookings(["HM1"]),
-    Capability.PUSH_AVAILABILITY: lambda scene: scene.adapter.push_availability(scene.listings[0], []),
-    Capability.PUSH_PRICING: lambda scene: scene.adapter.push_pricing(scene.listings[0], []),
+    Capability.ACKNOWLEDGE_BOOKINGS: lambda scene: scene.adapter.acknowledge_bookings([Receipt("HM1", "HM1")]),
+    Capability.PUSH_AVAILABILITY: lambda scene: scene.adapter.push_availability([]),
+    Capability.PUSH_PRICING: lambda scene: scene.adapter.push_pricing([]),
 }
 PULLS = [
     Capability.LIST_LISTINGS,

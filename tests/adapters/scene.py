@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import yaml
 
-from adapters.base_adapter import Account, ChannelAdapter, Listing
+from adapters.accounts import Account, Listing
+from adapters.base_adapter import ChannelAdapter
 from adapters.factory import AdapterFactory
 from adapters.model import Secret
 from adapters.spending import Spend, spend_of

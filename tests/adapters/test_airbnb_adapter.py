@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.accounts import Account, Listing, Token
 from adapters.airbnb.adapter import AirbnbAdapter
-from adapters.base_adapter import Account, Listing, Token
 from adapters.errors import ConfigurationError, Rejected, Unavailable, UnexpectedResponse
 from adapters.model import ONE_DAY, Secret, Stay, Validators
 from channel_sync.sandbox.faults import Fault

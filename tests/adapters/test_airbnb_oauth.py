@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.accounts import Token
 from adapters.airbnb import oauth
 from adapters.airbnb.adapter import AirbnbAdapter
-from adapters.base_adapter import Token
 from adapters.errors import (
     AuthenticationFailed,
     ChannelError,

@@ -33,7 +33,7 @@ def test_a_channel_that_sends_webhooks_has_one(channel: str) -> None:
     assert (channel in WEBHOOKS) is AdapterFactory.get_adapter(channel).declaration.sends_webhooks
 
 
-@pytest.mark.parametrize("channel", ["", "Airbnb", "expedia", "adapters.airbnb.adapter:AirbnbAdapter"])
+@pytest.mark.parametrize("channel", ["", "Airbnb", "hostaway", "adapters.airbnb.adapter:AirbnbAdapter"])
 def test_an_unknown_channel_is_refused(channel: str) -> None:
     """A channel that is not in the table is a configuration error that names those that are."""
     with pytest.raises(ConfigurationError, match=f"this build knows {', '.join(sorted(CHANNELS))}"):

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from adapters.base_adapter import Account, Listing
+from adapters.accounts import Account, Listing
 from adapters.errors import (
     AuthenticationFailed,
     ChannelError,

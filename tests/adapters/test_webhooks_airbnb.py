@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.accounts import Account
 from adapters.airbnb.webhook import AirbnbWebhook
-from adapters.base_adapter import Account
 from adapters.errors import WebhookRefused
 from adapters.model import BookingStatus, Money, Secret, Stay
 from adapters.webhook import Delivery, EventKind, Question

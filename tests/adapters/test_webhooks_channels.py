@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.booking_com.webhook import BookingComWebhook, issue_token, verify_token
 from adapters.channex.webhook import ChannexWebhook
 from adapters.errors import WebhookRefused

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.factory import AdapterFactory
 from adapters.webhook import Delivery, Webhook
 from tests.adapters.webhook_signing import SCHEMES

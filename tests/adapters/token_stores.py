@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Lock
 
-from adapters.base_adapter import Token
+from adapters.accounts import Token
 
 
 class TokensInMemory:

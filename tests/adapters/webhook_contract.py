@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.errors import WebhookRefused
 from adapters.factory import AdapterFactory
 from adapters.model import Secret

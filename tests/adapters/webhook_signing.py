@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.model import Secret
 from adapters.webhook import Delivery
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.errors import WebhookRefused
 from adapters.factory import AdapterFactory
 from adapters.webhook import Delivery, Webhook

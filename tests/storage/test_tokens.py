@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adapters.base_adapter import Token
+from adapters.accounts import Token
 from adapters.errors import AuthenticationFailed, Unavailable
 from adapters.model import Secret
 from channel_sync.storage.database import Database

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.factory import AdapterFactory
 from adapters.model import Stay
 from adapters.webhook import Delivery, Event, EventKind, Webhook

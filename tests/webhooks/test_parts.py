@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base_adapter import Account
+from adapters.accounts import Account
 from adapters.webhook import Delivery, Event, EventKind, Webhook
 from channel_sync.storage import webhooks
 from channel_sync.storage.database import Database
