@@ -1,15 +1,13 @@
 """Bookings of the simulated Airbnb on their way into the tables while everything on the way is killed again and again."""
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from threading import Event, Thread
 
 from adapters.model import Stay
 from channel_sync import bootstrap, config
@@ -20,60 +18,56 @@ from channel_sync.sandbox.server import Sandbox
 from channel_sync.sandbox.webhooks import DeliveryFaults, Subscription
 from channel_sync.sandbox.world import World
 from channel_sync.storage.database import Database
+from channel_sync.storage.inbox_watch import worker_lives
 from channel_sync.sync.bookings import BookingBatch, pull_bookings, store_bookings
-from tests.webhooks.truth import Outcome, compare, compare_nights, rows
+from tests.webhooks.one_run import Dagster, Process, dagster, wait_until
+from tests.webhooks.truth import Outcome, compare, compare_nights, compare_revisions, compare_runs, rows
 
 ACCOUNT = "airbnb-demo"
+KINDS = ("gateway", "worker", "run")
 FAULTS = DeliveryFaults(
     seed=12, duplicate=0.1, lose=0.05, wrong_signature=0.05, reorder=8, burst=20, delay_s=0.3
 )
 PATIENCE = Patience(first_wait_s=0.1, longest_wait_s=1.0, sendings=1_000)
+_LEAST_PAUSE_S = (
+    0.5  # what happens in a portion reaches back so far at most: no two things happen at one moment
+)
+_BACKLOG = 15  # events: a run that is to be killed at work needs some work
+_BUSY = (
+    "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND backend_type = 'client backend' AND state <> 'idle'"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much happens to how many bookings, in how many portions, and how often what is killed or started again.
+    """How much happens to how many bookings, how often something is killed, and how often the database is restarted.
 
-    ``rest_s`` lies between two kills at most.
+    Every kind is killed equally often, and between two kills a portion happens. What is to be killed is at work, for
+    ``rest_s`` at most.
     """
 
     deliveries: int = 300
     bookings: int = 20
-    portions: int = 5
-    kills: int = 2
+    kills: int = 3
     database_restarts: int = 0
-    rest_s: float = 1.5
-    patience_s: float = 60.0
+    rest_s: float = 0.05
+    patience_s: float = 120.0
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse portions that leave a run nothing to be killed at."""
+        if self.deliveries < 2 * _BACKLOG * self.portions:
+            raise ValueError(f"{self.kills} kills take {2 * _BACKLOG * self.portions} deliveries or more")
 
-class Process:
-    """A process that can be killed and is started again."""
-
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
-        self._command = [sys.executable, "-m", *command]
-        self._environ = config.child_environment(environ)
-        self._log = log
-        self._process = self._started()
-
-    def kill(self) -> None:
-        """kill -9."""
-        self._process.kill()
-        self._process.wait(20)
-
-    def start_again(self) -> None:
-        """Another one in its place."""
-        self._process = self._started()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                self._command, cwd=config.project_root(), env=self._environ, stdout=log, stderr=log
-            )
+    @property
+    def portions(self) -> int:
+        """One for each kill, two for each restart, and some to spare: a run may have ended before it is killed."""
+        return self.kills + 2 * self.database_restarts + max(2, self.kills // 4)
 
 
 def chaos(
-    plan: Plan, database: Database, folder: Path, restart_database: Callable[[], None] | None = None
+    plan: Plan, database: Database, folder: Path, restart_database: Callable[[], None] = lambda: None
 ) -> Outcome:
     """Let it all happen, and compare the tables with the truth."""
     started = time.monotonic()
@@ -82,17 +76,23 @@ def chaos(
         engine = bootstrap.engine(config.load(environ), environ=environ)
         applying.apply(database, loading.load(Path(str(demo.PORTFOLIO)), bootstrap.declarations()))
         since = datetime.now(UTC).date()
-        with _processes(environ, folder) as (processes, url):
+        with (
+            dagster(database, environ, folder) as runs,
+            _processes(environ, folder) as (gateway, worker, url),
+        ):
             sandbox.webhooks.patience = PATIENCE
             sandbox.webhooks.faults = FAULTS
             sandbox.webhooks.subscribe(Subscription(f"{url}/webhooks/airbnb/{ACCOUNT}"))
-            killer = _Killer(plan, processes, restart_database)
-            with killer.at_work():
-                _let_happen(plan, sandbox)
-                killer.wait(plan.patience_s)
+            storm = _Storm(plan, sandbox, database, gateway, worker, runs, restart_database)
+            storm.rage()
             assert sandbox.webhooks.settle(plan.patience_s), sandbox.webhooks.report()
-            outcome = Outcome(sandbox.webhooks.report(), killer.killed)
+            outcome = Outcome(sandbox.webhooks.report(), dict(storm.killed))
             outcome.unsettled = _until_nothing_is_due(database, plan.patience_s)
+            wait_until("the end of the worker's runs", runs.worker_rests, plan.patience_s)
+            worker.end()
+            outcome.runs_ended_as_by_up = runs.end()
+            compare_runs(outcome, database, runs.runs())
+        compare_revisions(outcome, database)
         until = datetime.now(UTC).date() + timedelta(days=1)
         batch = BookingBatch("bookings_backstop", "backstop", ACCOUNT, Stay(since - timedelta(days=1), until))
         healed = store_bookings(engine, pull_bookings(engine, batch)).entry
@@ -123,23 +123,21 @@ def _environment(sandbox: Sandbox, database: Database, folder: Path) -> dict[str
 
 
 @contextmanager
-def _processes(environ: Mapping[str, str], folder: Path) -> Iterator[tuple[list[Process], str]]:
-    """The gateway, which keeps its port when it is started again, and one that applies; the gateway's URL."""
+def _processes(environ: Mapping[str, str], folder: Path) -> Iterator[tuple[Process, Process, str]]:
+    """The gateway, which keeps its port when it is started again, and the worker; the gateway's URL."""
     said = folder / "gateway.log"
     first = Process(["channel_sync.cli", "webhooks", "--port", "0"], environ, said)
     try:
         url = _address(said)
     finally:
         first.kill()
-    processes = [
-        Process(["channel_sync.cli", "webhooks", "--port", url.rpartition(":")[2]], environ, said),
-        Process(["tests.webhooks.applying", ACCOUNT], environ, folder / "applying.log"),
-    ]
+    gateway = Process(["channel_sync.cli", "webhooks", "--port", url.rpartition(":")[2]], environ, said)
+    worker = Process(["channel_sync.cli", "worker"], environ, folder / "worker.log")
     try:
-        yield processes, url
+        yield gateway, worker, url
     finally:
-        for process in processes:
-            process.kill()
+        gateway.kill()
+        worker.kill()
 
 
 def _address(said: Path) -> str:
@@ -151,67 +149,129 @@ def _address(said: Path) -> str:
     raise AssertionError(f"the gateway did not start: {said.read_text()}")
 
 
-class _Killer:
-    """Kills one of the processes, or starts the database again, at random moments."""
+class _Storm:
+    """Portion by portion bookings are made, altered and cancelled; at each, something is killed while it is at work."""
 
     def __init__(
-        self, plan: Plan, processes: Sequence[Process], restart_database: Callable[[], None] | None
+        self,
+        plan: Plan,
+        sandbox: Sandbox,
+        database: Database,
+        gateway: Process,
+        worker: Process,
+        runs: Dagster,
+        restart_database: Callable[[], None],
     ) -> None:
-        self._plan = plan
-        self._processes = processes
+        self._plan, self._sandbox, self._database = plan, sandbox, database
+        self._gateway, self._worker, self._runs = gateway, worker, runs
         self._restart_database = restart_database
         self._draw = Random(plan.seed)
-        self._over = Event()
-        self._failed: list[Exception] = []
-        self.killed = 0
+        self._portions = iter(range(plan.portions))
+        self.killed: Counter[str] = Counter()
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """In the background, until all is killed that was planned or the block ends."""
-        thread = Thread(target=self._work)
-        thread.start()
+    def rage(self) -> None:
+        """Kill all that was planned, at random; at the end everything lives, and the rest happens."""
+        happens = {
+            "gateway": self._kill_gateway,
+            "worker": self._kill_worker,
+            "run": self._kill_run,
+            "database": self._lose_database,
+        }
+        kinds = [KINDS[number % len(KINDS)] for number in range(self._plan.kills)]
+        kinds += ["database"] * self._plan.database_restarts
+        self._draw.shuffle(kinds)
+        for kind in kinds:
+            happens[kind]()
+            self.killed[kind] += 1
+        while self._happens():
+            pass
+
+    def _kill_gateway(self) -> None:
+        before = self._events()
+        self._happens()
+        self._until("the gateway to store", lambda: self._events() > before)
+        self._rest()
+        self._gateway.kill()
+        self._gateway.start_again()
+
+    def _kill_worker(self) -> None:
+        before = self._settled()
+        self._happens()
+        self._until("the worker to apply", lambda: self._settled() > before)
+        self._rest()
+        self._worker.kill()
+        self._worker.start_again()
+
+    def _kill_run(self) -> None:
+        is_killed = False
+        while not is_killed:
+            run_id = self._launch()
+            self._rest()
+            is_killed = self._runs.kill_run(run_id)
+
+    def _lose_database(self) -> None:
+        """While gateway, worker and run need it."""
+        self._launch()
+        before = self._events()
+        self._happens()
+        self._until("the gateway to store", lambda: self._events() > before)
+        self._rest()
+        self._restart_database()
+
+    def _launch(self) -> str:
+        """A run at work. The worker hangs until it is: then both are."""
+        self._until("a worker", self._worker_lives)
+        self._until("the worker between two transactions", self._worker_hangs)
         try:
-            yield
+            assert self._happens(), "each run had ended before it was killed"
+            self._until("a backlog", lambda: self._events() - self._settled() >= _BACKLOG)
+            before = self._settled()
+            run_id = self._runs.launch(ACCOUNT)
+            self._until("the run to apply", lambda: self._settled() > before)
         finally:
-            self._over.set()
-            thread.join()
-        assert not self._failed, self._failed
+            self._worker.go_on()
+        return run_id
 
-    def wait(self, patience_s: float) -> None:
-        """Until it has done all of it."""
-        until = time.monotonic() + patience_s
-        while self.killed < self._plan.kills and not self._failed and time.monotonic() < until:
-            time.sleep(0.05)
+    def _worker_lives(self) -> bool:
+        with self._database.connect() as connection:
+            return worker_lives(connection)
 
-    def _work(self) -> None:
-        restarts = self._plan.database_restarts if self._restart_database else 0
-        every = max(1, self._plan.kills // (restarts + 1))
-        try:
-            while self.killed < self._plan.kills:
-                if self._over.wait(self._draw.uniform(0.3, 1) * self._plan.rest_s):
-                    return
-                # Each in its turn first: a small plan kills them all, too.
-                first = self.killed < len(self._processes)
-                process = self._processes[self.killed] if first else self._draw.choice(self._processes)
-                process.kill()
-                process.start_again()
-                self.killed += 1
-                if restarts and self.killed % every == 0 and self._restart_database:
-                    restarts -= 1
-                    self._restart_database()
-        except Exception as error:  # noqa: BLE001 - told where it is waited for
-            self._failed.append(error)
+    def _worker_hangs(self) -> bool:
+        """Stopped, unless it is in a transaction: what it has locked, the run would wait for."""
+        self._worker.halt()
+        if not rows(self._database, _BUSY):
+            return True
+        self._worker.go_on()
+        return False
 
-
-def _let_happen(plan: Plan, sandbox: Sandbox) -> None:
-    """Bookings are made, altered and cancelled, portion by portion."""
-    for portion in range(plan.portions):
+    def _happens(self) -> bool:
+        """The next portion, if there is one."""
+        portion = next(self._portions, None)
+        if portion is None:
+            return False
+        time.sleep(_LEAST_PAUSE_S)
         bookings, happenings = (
-            whole * (portion + 1) // plan.portions - whole * portion // plan.portions
-            for whole in (plan.bookings, plan.deliveries)
+            whole * (portion + 1) // self._plan.portions - whole * portion // self._plan.portions
+            for whole in (self._plan.bookings, self._plan.deliveries)
         )
-        sandbox.bookings_at_random(bookings, plan.seed * 1_000 + portion, happenings)
-        time.sleep(0.5)
+        self._sandbox.bookings_at_random(bookings, self._plan.seed * 1_000 + portion, happenings)
+        return True
+
+    def _rest(self) -> None:
+        time.sleep(self._draw.uniform(0, self._plan.rest_s))
+
+    def _until(self, what: str, holds: Callable[[], object]) -> None:
+        wait_until(what, holds, self._plan.patience_s)
+
+    def _events(self) -> int:
+        return self._count("SELECT count(*) FROM webhook_event")
+
+    def _settled(self) -> int:
+        return self._count("SELECT count(*) FROM webhook_event WHERE state <> 'received'")
+
+    def _count(self, statement: str) -> int:
+        ((number,),) = rows(self._database, statement)
+        return int(number)
 
 
 def _until_nothing_is_due(database: Database, patience_s: float) -> list[object]:
