@@ -84,6 +84,7 @@ class Declaration:
     )  # by environment: {"production": "https://..."}
     quotas: tuple[Quota, ...] = ()
     pause: timedelta = timedelta(seconds=10)  # after a 429 that does not say for how long
+    silence: timedelta = timedelta(seconds=30)  # for which it may say nothing before a call is given up
     account_secrets: frozenset[str] = frozenset()  # names of secrets every account must have
     listing_secrets: frozenset[str] = frozenset()  # names of secrets every listing must have
     sends_webhooks: bool = False
@@ -93,7 +94,12 @@ class Declaration:
     )
     ordered_pushes: bool = False  # pushes to one property must arrive in order
     most_updates: int | None = None  # in one push; None: as many as fit into a body
-    counts_its_own: bool = False  # lowers what it has left by its own bookings itself: never tell it of them
+    counts_its_own: bool = (
+        False  # lowers what a room has left, at all its rates, by its own bookings: not told of them
+    )
+    acknowledges_newest: bool = (
+        False  # an acknowledgement names the booking: it counts for the version last given
+    )
 
 
 class ChannelAdapter(ABC):

@@ -7,7 +7,7 @@ the scrubbed body reads as the body did.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from adapters.json_body import Literal, json_value
 
@@ -15,6 +15,7 @@ MARK = "***"  # no id, date, number or word that any reader accepts
 UNREADABLE = "not JSON: "  # before a malformed body, so that masking never makes it well-formed
 
 LONGEST_KEPT = 64  # characters: no id, date, amount or event's name is longer
+LONGEST_TOKEN = 4_096
 
 Path = tuple[str, ...]
 
@@ -50,11 +51,12 @@ _ELEMENT = re.compile(r"<([\w:.-]{1,64})((?:\s[^<>]{0,1000})?>)([^<>]+)")
 _LONG_NUMBER = re.compile(r"\+?\d(?:[ ()./-]{0,3}\d){6,}")
 
 
-def scrubbed_body(body: bytes, kept: frozenset[Path]) -> bytes:
+def scrubbed_body(body: bytes, kept: frozenset[Path], tokens: frozenset[Path] = frozenset()) -> bytes:
     """``body`` with MARK in place of what must not be kept. ``kept`` are the paths of keys a reader needs.
 
     A list stands on the path of its key: {"updates": [{"id": 1}]} has ("updates", "id"). A kept string longer than
-    LONGEST_KEPT is hidden. A malformed body comes back as text, beginning with UNREADABLE.
+    LONGEST_KEPT, or than LONGEST_TOKEN on a path of ``tokens``, is hidden. A malformed body comes back as text,
+    beginning with UNREADABLE.
     """
     if not body:
         return body
@@ -62,7 +64,8 @@ def scrubbed_body(body: bytes, kept: frozenset[Path]) -> bytes:
         value = json_value(body, literal_numbers=True)
     except ValueError:
         return _masked_text(body)
-    return _written(value, (), kept, hidden=False).encode()
+    longest = dict.fromkeys(kept, LONGEST_KEPT) | dict.fromkeys(tokens, LONGEST_TOKEN)
+    return _written(value, (), longest, hidden=False).encode()
 
 
 def is_hidden(key: str) -> bool:
@@ -71,8 +74,8 @@ def is_hidden(key: str) -> bool:
     return plain in _HIDDEN_KEYS or _HIDDEN_PARTS.search(plain) is not None
 
 
-def _written(value: object, path: Path, kept: frozenset[Path], *, hidden: bool) -> str:
-    """The value as JSON. Under a hidden key the shape stays and every leaf is the mark."""
+def _written(value: object, path: Path, kept: Mapping[Path, int], *, hidden: bool) -> str:
+    """The value as JSON, kept strings up to so many characters. Under a hidden key the shape stays and every leaf is the mark."""
     if isinstance(value, dict):
         members = (
             f"{json.dumps(_masked(key))}:"
@@ -85,7 +88,7 @@ def _written(value: object, path: Path, kept: frozenset[Path], *, hidden: bool) 
     if not isinstance(value, str):
         return json.dumps(value)  # true, false, null
     if path in kept:
-        shown = value if len(value) <= LONGEST_KEPT else MARK
+        shown = value if len(value) <= kept[path] else MARK
     else:
         shown = MARK if hidden else _masked(value)
     return shown if isinstance(value, Literal) and shown == value else json.dumps(str(shown))

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from adapters.accounts import Account
 from adapters.errors import WebhookRefused
-from adapters.model import ONE_DAY, Booking, Stay
+from adapters.model import ONE_DAY, Booking, Receipt, Stay
 from adapters.scrubbing import Path, scrubbed_body
 
 TOLERANCE = timedelta(minutes=5)  # either way, between a signed time and ours; an account may set its own
@@ -60,8 +60,9 @@ class Event:
     ``name`` is the channel's own word for it. ``delivery_id`` is the channel's id of the delivery, the same when it
     is sent again; None where it has none. ``revised_at`` (UTC) orders the versions of one booking: the order of
     arrival never does. ``booking`` is the whole revision where the delivery carries one that can be read;
-    ``ask`` says that the channel has to be asked for it. ``problem`` names, without secrets or a guest's details, what
-    could not be read.
+    ``ask`` says that the channel has to be asked for it. ``receipt`` confirms what the delivery tells of, where only the
+    delivery holds what a confirmation needs: once the booking it names is committed. ``problem`` names, without secrets
+    or a guest's details, what could not be read.
     """
 
     kind: EventKind
@@ -73,6 +74,7 @@ class Event:
     booking: Booking | None = None
     ask: bool = False
     problem: str | None = None
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,14 @@ class Webhook(ABC):
     ``secret_names`` are the account's secrets that a delivery is verified with; each may have a second value, named
     with ``_previous`` behind it, that is valid as well while a secret is being replaced. ``kept_headers`` are the
     headers that are stored with a delivery: none that holds a secret or a signature. ``kept_fields`` are the paths
-    of a body's keys that ``events`` reads: ``scrubbed`` leaves these as they are.
+    of a body's keys that ``events`` reads: ``scrubbed`` leaves these as they are. ``kept_tokens`` are those that hold what
+    an answer to the channel has to repeat: long, and shown to nobody.
     """
 
     secret_names: ClassVar[tuple[str, ...]]
     kept_headers: ClassVar[tuple[str, ...]] = ("content-type", "date", "user-agent")
     kept_fields: ClassVar[frozenset[Path]]
+    kept_tokens: ClassVar[frozenset[Path]] = frozenset()
 
     @abstractmethod
     def verify(self, delivery: Delivery, account: Account, now: datetime) -> None:
@@ -132,7 +136,7 @@ class Webhook(ABC):
 
         ``events`` reads the same from it, with the kept headers, as from the delivery itself.
         """
-        return scrubbed_body(body, self.kept_fields)
+        return scrubbed_body(body, self.kept_fields, self.kept_tokens)
 
     def question(self, delivery: Delivery) -> Question | None:  # noqa: ARG002 - most channels never ask
         """What a verified delivery asks, where it has to be answered at once with a verdict."""

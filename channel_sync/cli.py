@@ -109,7 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     replay.set_defaults(command=_replay)
 
     status = commands.add_parser(
-        "status", help="last pulls and what is held; circuits, quotas, penalties and calls of the channels"
+        "status",
+        help="last pulls, what is held and what is not acknowledged; circuits, quotas, penalties and calls",
     )
     status.set_defaults(command=_status)
 
@@ -236,6 +237,7 @@ def _replay(chosen: argparse.Namespace) -> None:
 
 def _status(_chosen: argparse.Namespace) -> None:
     from channel_sync.resilience.status import tables
+    from channel_sync.storage import acknowledgements
     from channel_sync.storage.database import Database
 
     with Database(config.load().need_database()).connect() as connection:
@@ -243,6 +245,7 @@ def _status(_chosen: argparse.Namespace) -> None:
             "SELECT concat_ws('/', channel_account, listing), subject, is_enabled, staleness, last_outcome,"
             " last_error, nights_held FROM analytics.sync_health ORDER BY channel_account, listing, subject"
         ).fetchall()
+        waiting = acknowledgements.waiting(connection)
         more = list(tables(connection))
     _table(
         ("LISTING", "SUBJECT", "ENABLED", "LAST SUCCESS", "LAST PULL", "ERROR", "HELD"),
@@ -259,6 +262,17 @@ def _status(_chosen: argparse.Namespace) -> None:
             for name, subject, enabled, age, outcome, error, held in rows
         ),
     )
+    _say("")
+    if waiting:
+        _table(
+            ("NOT ACKNOWLEDGED", "BOOKINGS", "FIRST IS DUE", "ATTEMPTS"),
+            (
+                (one.account, str(one.pending), _moment(one.due_at) if one.due_at else "-", str(one.attempts))
+                for one in waiting
+            ),
+        )
+    else:
+        _say("no booking waits to be acknowledged")
     for table in more:
         _say("")
         if table.rows:

@@ -78,6 +78,7 @@ def seed(database: Database, today: date) -> None:
         _seed_bookings(connection, listings, today)
         _seed_pulls(connection, listings, today)
         _seed_calls(connection)
+        _seed_receipts(connection, listings["1001"][1])
 
 
 def _seed_calendars(connection: psycopg.Connection, listings: dict[str, int], today: date) -> None:
@@ -204,3 +205,19 @@ def _seed_calls(connection: psycopg.Connection) -> None:
         ) AS call (age, account, endpoint, outcome, calls, took)
         """
     )
+
+
+def _seed_receipts(connection: psycopg.Connection, account: int) -> None:
+    """HM1 acknowledged after two minutes, HM2 rejected, HM3 overdue, HM4 still in time."""
+    for booking, due, took, verdict in (
+        ("HM1", 30, 2, "accepted"),
+        ("HM2", 30, None, "rejected"),
+        ("HM3", -10, None, None),
+        ("HM4", 30, None, None),
+    ):
+        connection.execute(
+            "INSERT INTO channel_sync.booking_receipt (channel_account_id, reference, booking_external_id, received_at,"
+            " due_at, acknowledged_at, verdict) SELECT %s, %s || ' token', %s, now(), now() + make_interval(mins => %s),"
+            " now() + make_interval(mins => %s), %s",
+            [account, booking, booking, due, took, verdict],
+        )

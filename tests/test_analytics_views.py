@@ -31,6 +31,7 @@ VIEWS = {
     "occupancy_night",
     "sync_health",
     "channel_call",
+    "acknowledgements",
 }
 
 
@@ -143,6 +144,16 @@ def test_a_night_shows_its_calendar_and_its_price(seeded: Database) -> None:
         "is_live": True,
     }
     assert timedelta(minutes=9) < datetime.now(UTC) - observed_at < timedelta(minutes=30)
+
+
+def test_an_acknowledgement_shows_how_long_it_took(seeded: Database) -> None:
+    """Minutes where it was taken, overdue where it still waits; what it is made with is in no column."""
+    rows = _rows(seeded, "SELECT * FROM analytics.acknowledgements ORDER BY booking")
+
+    assert [("HM1", 2, False), ("HM2", None, False), ("HM3", None, True), ("HM4", None, False)] == [
+        (row["booking"], row["minutes"], row["is_overdue"]) for row in rows
+    ]
+    assert "token" not in str(rows)
 
 
 def test_bookings_count_nights_and_lead_in_local_days(seeded: Database) -> None:

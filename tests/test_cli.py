@@ -212,11 +212,37 @@ def test_status_shows_every_listing(held: Database, capsys: pytest.CaptureFixtur
     assert "1 h 00 min ago" in line
     assert held.name
     assert "\n".join(more).splitlines() == [
+        "no booking waits to be acknowledged",
         "no circuit has been used yet",
         "no quota has been used yet",
         "no channel has asked to wait yet",
         "no call in the last hour",
     ]
+
+
+def test_status_shows_what_is_not_acknowledged(held: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many versions wait for each account, until when the first of them, and how often that was tried."""
+    with held.connect() as connection:
+        connection.execute(
+            """
+            INSERT INTO booking_receipt
+                (channel_account_id, reference, booking_external_id, received_at, due_at, verdict, attempts)
+            SELECT channel_account_id, reference, 'R', now(), due_at::timestamptz, verdict, 3 FROM channel_account, (VALUES
+                ('a token', '2026-03-10 10:00Z', NULL), ('b', '2026-03-10 09:30Z', NULL), ('c', '2026-03-10 09:00Z', 'rejected')
+            ) AS receipt (reference, due_at, verdict)
+            """
+        )
+    capsys.readouterr()
+
+    assert main(["status"]) == 0
+
+    said = capsys.readouterr().out
+    _, waiting, *_ = (part.splitlines() for part in said.split("\n\n"))
+    assert [line.split() for line in waiting] == [
+        ["NOT", "ACKNOWLEDGED", "BOOKINGS", "FIRST", "IS", "DUE", "ATTEMPTS"],
+        ["feeds", "2", "2026-03-10", "09:30", "UTC", "3"],
+    ]
+    assert "token" not in said
 
 
 @pytest.fixture
@@ -259,7 +285,7 @@ def test_status_shows_what_holds_calls_back(
     assert main(["status"]) == 0
 
     said = capsys.readouterr().out
-    _, circuits, quotas, penalties, calls = (
+    _, _, circuits, quotas, penalties, calls = (
         [line.split() for line in part.splitlines()] for part in said.split("\n\n")
     )
     assert circuits[1][:4] == ["airbnb/api.airbnb.com", "open", "10", "min"]

@@ -1,13 +1,14 @@
 """The three assets: what the channels show, pulled by ops and stored in tables.
 
-Each is a graph of ops: list (what is to be pulled) -> pull, one step per batch of listings -> store -> collect.
+Each is a graph of ops: list (what is to be pulled) -> pull, one step per batch of listings -> store -> collect. Between
+store and collect bookings are acknowledged to channels that wait for that.
 The steps hand on names of staging tables and counts, never nights. No retry policies: repeating a channel call
 is ``channel_sync.resilience.retry``'s business alone. Only where a channel asks for a longer wait than a step should
 sleep for does the pull step begin again, once that wait is over.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import dagster as dg
@@ -18,7 +19,9 @@ from channel_sync.defs.connections import keep_connections
 from channel_sync.defs.partitions import PARTITIONS, slices
 from channel_sync.defs.pools import account_pool
 from channel_sync.storage.nights import Subject
-from channel_sync.sync import bookings, plan, pull, store
+from channel_sync.sync import acknowledge, bookings, plan, pull, store
+from channel_sync.sync.account_turn import turn_at
+from channel_sync.sync.acknowledge import Acknowledged
 from channel_sync.sync.engine import Engine
 from channel_sync.sync.store import PullResult
 
@@ -137,82 +140,119 @@ def _calendar_asset(subject: Subject, description: str) -> dg.AssetsDefinition:
     return calendar
 
 
-def _bookings_asset() -> dg.AssetsDefinition:
-    @dg.op(
-        name="list_bookings",
-        description="One step for every picked account and unbroken stretch of days.",
-        out=dg.DynamicOut(bookings.BookingBatch),
-    )
-    def list_accounts(context: dg.OpExecutionContext) -> Iterator[dg.DynamicOutput[bookings.BookingBatch]]:
-        keep_connections(context.instance)
-        for number, piece in enumerate(slices("bookings", context.partition_keys)):
-            yield dg.DynamicOutput(
-                bookings.BookingBatch(
-                    name=f"bookings_{context.run_id.replace('-', '')}_{number}",
-                    run_id=context.run_id,
-                    account=piece.account,
-                    days=Stay(piece.window.check_in, piece.window.check_out),
-                ),
-                mapping_key=_mapping_key(piece.account, piece.window.check_in),
-            )
+@dataclass(frozen=True, slots=True)
+class StoredBookings:
+    """One account's bookings, stored, and what its channel was told of them."""
 
-    @dg.op(
-        name="pull_bookings",
-        description="Ask the channel for the bookings that changed on these days and stage them.",
-        tags={"channel_sync/step": "pull"},
-    )
-    def pull_account(
-        context: dg.OpExecutionContext, batch: bookings.BookingBatch, engine: dg.ResourceParam[Engine]
-    ) -> bookings.PulledBookings:
-        with account_pool(context, engine.database, batch.account):
-            pulled = bookings.pull_bookings(engine, batch)
-        if again := _put_off(context, batch.account, pulled.put_off_s):
-            raise again
-        return pulled
+    results: list[PullResult]
+    acknowledged: Acknowledged
 
-    @dg.op(
-        name="store_bookings",
-        description="Apply every new revision in a transaction of its own and allocate units.",
-        tags={"channel_sync/step": "store"},
-    )
-    def store_account(
-        context: dg.OpExecutionContext, pulled: bookings.PulledBookings, engine: dg.ResourceParam[Engine]
-    ) -> list[PullResult]:
-        results = [bookings.store_bookings(engine, pulled)]
-        report.log_results(context.log, results)
-        return results
 
-    @dg.op(
-        name="collect_bookings",
-        description="Say what the run did; fail if any account could not be pulled.",
-        out=dg.Out(dg.Nothing),
-    )
-    def collect(
-        context: dg.AssetExecutionContext, results: list[list[PullResult]], engine: dg.ResourceParam[Engine]
-    ) -> Iterator[dg.Output[None]]:
-        flat = [result for batch in results for result in batch]
-        yield from report.finish(
-            context, engine, "bookings", flat, slices("bookings", context.partition_keys)
+@dg.op(
+    name="list_bookings",
+    description="One step for every picked account and unbroken stretch of days.",
+    out=dg.DynamicOut(bookings.BookingBatch),
+)
+def list_accounts(context: dg.OpExecutionContext) -> Iterator[dg.DynamicOutput[bookings.BookingBatch]]:
+    """Neither database nor channel is asked."""
+    keep_connections(context.instance)
+    for number, piece in enumerate(slices("bookings", context.partition_keys)):
+        yield dg.DynamicOutput(
+            bookings.BookingBatch(
+                name=f"bookings_{context.run_id.replace('-', '')}_{number}",
+                run_id=context.run_id,
+                account=piece.account,
+                days=Stay(piece.window.check_in, piece.window.check_out),
+            ),
+            mapping_key=_mapping_key(piece.account, piece.window.check_in),
         )
 
-    @dg.graph_asset(
-        name="channel_bookings",
-        description=(
-            "One row per booking in table channel_sync.booking: its newest revision as the channel told it, with every "
-            "revision kept and its units allocated. Partitioned by account and by the day (UTC) of the last change."
-        ),
-        partitions_def=PARTITIONS["bookings"],
-        backfill_policy=POLICY,
-        group_name="channels",
-        owners=["team:channel-operations"],
-        kinds={"python", "postgres"},
-        tags={"channel_sync/subject": "bookings"},
-        metadata=report.definition_metadata("bookings"),
-    )
-    def channel_bookings() -> None:
-        return collect(list_accounts().map(pull_account).map(store_account).collect())  # type: ignore[no-any-return]
 
-    return channel_bookings
+@dg.op(
+    name="pull_bookings",
+    description="Ask the channel for the bookings that changed on these days and stage them.",
+    tags={"channel_sync/step": "pull"},
+)
+def pull_account(
+    context: dg.OpExecutionContext, batch: bookings.BookingBatch, engine: dg.ResourceParam[Engine]
+) -> bookings.PulledBookings:
+    """Where the channel asks for a wait, what was read before it is stored first: its deadline runs on."""
+    with account_pool(context, engine.database, batch.account), turn_at(engine, batch.account):
+        pulled = bookings.pull_bookings(engine, batch)
+    if again := _put_off(context, batch.account, pulled.put_off_s):
+        if pulled.staged:
+            bookings.store_bookings(engine, pulled)
+        raise again
+    return pulled
+
+
+@dg.op(
+    name="store_bookings",
+    description="Apply every new revision in a transaction of its own and allocate units.",
+    tags={"channel_sync/step": "store"},
+)
+def store_account(
+    context: dg.OpExecutionContext, pulled: bookings.PulledBookings, engine: dg.ResourceParam[Engine]
+) -> list[PullResult]:
+    """Killed half-way it goes on where it was; what is committed then waits to be acknowledged."""
+    results = [bookings.store_bookings(engine, pulled)]
+    report.log_results(context.log, results)
+    return results
+
+
+@dg.op(
+    name="acknowledge_bookings",
+    description="Tell the channel, where it waits for that, which versions are committed: these, and any before them.",
+    tags={"channel_sync/step": "acknowledge"},
+)
+def acknowledge_account(
+    context: dg.OpExecutionContext, results: list[PullResult], engine: dg.ResourceParam[Engine]
+) -> StoredBookings:
+    """Nothing is done, and no slot waited for, where the channel waits for nothing. Killed half-way it tells some twice."""
+    (account,) = {result.account for result in results}
+    if not acknowledge.is_anything_waiting(engine, account):
+        return StoredBookings(results, Acknowledged())
+    with account_pool(context, engine.database, account):
+        told = acknowledge.acknowledge(engine, account, context.run_id)
+    report.log_acknowledged(context.log, account, told)
+    if again := _put_off(context, account, told.put_off_s):
+        raise again
+    return StoredBookings(results, told)
+
+
+@dg.op(
+    name="collect_bookings",
+    description="Say what the run did; fail if any account could not be pulled, or its channel not be told.",
+    out=dg.Out(dg.Nothing),
+)
+def collect(
+    context: dg.AssetExecutionContext, stored: list[StoredBookings], engine: dg.ResourceParam[Engine]
+) -> Iterator[dg.Output[None]]:
+    """Everything is stored by then."""
+    flat = [result for one in stored for result in one.results]
+    told = [one.acknowledged for one in stored]
+    pieces = slices("bookings", context.partition_keys)
+    yield from report.finish(context, engine, "bookings", flat, pieces, told)
+
+
+@dg.graph_asset(
+    name="channel_bookings",
+    description=(
+        "One row per booking in table channel_sync.booking: its newest revision as the channel told it, with every "
+        "revision kept and its units allocated. Partitioned by account and by the day (UTC) of the last change."
+    ),
+    partitions_def=PARTITIONS["bookings"],
+    backfill_policy=POLICY,
+    group_name="channels",
+    owners=["team:channel-operations"],
+    kinds={"python", "postgres"},
+    tags={"channel_sync/subject": "bookings"},
+    metadata=report.definition_metadata("bookings"),
+)
+def channel_bookings() -> None:
+    """Each account goes its own way up to the report."""
+    stored = list_accounts().map(pull_account).map(store_account)
+    return collect(stored.map(acknowledge_account).collect())  # type: ignore[no-any-return]
 
 
 channel_availability = _calendar_asset(
@@ -226,6 +266,5 @@ channel_pricing = _calendar_asset(
     "One row per listing and night in table channel_sync.channel_price: the price and restrictions the channel was "
     "last seen to show. Partitioned by account and by month of nights.",
 )
-channel_bookings = _bookings_asset()
 
 ASSETS = [channel_availability, channel_bookings, channel_pricing]

@@ -1,12 +1,16 @@
 """Asset checks: what must hold of the tables after every pull. Each names what it found."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from channel_sync.storage import reports
 from channel_sync.sync.engine import Engine
+
+SOON = timedelta(minutes=10)  # before a channel stops waiting for an acknowledgement
 
 _SHOWN = 25
 _MOST = 100
@@ -57,6 +61,50 @@ def overlap_evaluation(engine: Engine) -> dg.AssetCheckEvaluation:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """What channels will not wait for much longer. Wrong where they no longer do: then they tell people instead."""
+
+    passed: bool
+    severity: dg.AssetCheckSeverity
+    metadata: dict[str, Any]
+
+
+def _late_acknowledgements(engine: Engine) -> _Late:
+    with engine.database.connect() as connection:
+        parameters = {"now": engine.clock(), "ahead": SOON}
+        found = reports.findings(connection, "late_acknowledgements", parameters)
+    overdue = any(row["is_overdue"] for row in found)
+    severity = dg.AssetCheckSeverity.ERROR if overdue else dg.AssetCheckSeverity.WARN
+    return _Late(not found, severity, found_metadata(found))
+
+
+def acknowledgement_evaluation(engine: Engine) -> dg.AssetCheckEvaluation:
+    """What no_overdue_acknowledgement finds now, for a run that does not come to its checks."""
+    late = _late_acknowledgements(engine)
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("channel_bookings"),
+        check_name="no_overdue_acknowledgement",
+        passed=late.passed,
+        severity=late.severity,
+        metadata=late.metadata,
+    )
+
+
+@dg.asset_check(
+    asset="channel_bookings",
+    name="no_overdue_acknowledgement",
+    description=(
+        "Every version of a booking is acknowledged while its channel waits for that: a warning 10 minutes before it "
+        "no longer does, an error afterwards. `channel-sync status` shows what waits."
+    ),
+)
+def no_overdue_acknowledgement(engine: dg.ResourceParam[Engine]) -> dg.AssetCheckResult:
+    """Look at what waits, whichever run should have told it."""
+    late = _late_acknowledgements(engine)
+    return dg.AssetCheckResult(passed=late.passed, severity=late.severity, metadata=late.metadata)
+
+
 def _guard(name: str, description: str) -> dg.AssetChecksDefinition:
     statement, parameters = GUARDS[name]
     return _check(
@@ -77,6 +125,7 @@ CHECKS = [
         dg.AssetCheckSeverity.ERROR,
         _today,
     ),
+    no_overdue_acknowledgement,
     _check(
         "channel_pricing",
         "no_price_without_currency",

@@ -6,8 +6,10 @@ from typing import Any
 
 import dagster as dg
 
+from channel_sync.defs.checks import acknowledgement_evaluation
 from channel_sync.defs.partitions import Slice
 from channel_sync.storage import reports, schema
+from channel_sync.sync.acknowledge import Acknowledged
 from channel_sync.sync.engine import Engine
 from channel_sync.sync.store import PullResult
 
@@ -45,27 +47,43 @@ def log_results(log: dg.DagsterLogManager, results: Sequence[PullResult]) -> Non
         log.error(f"{_name(result)}: {result.entry.error}: {result.entry.error_message}")
 
 
+def log_acknowledged(log: dg.DagsterLogManager, account: str, told: Acknowledged) -> None:
+    """What the account's channel was told, and why it was not told the rest."""
+    log.info(f"{account}: acknowledged: {_told([told])}")
+    if told.error is not None:
+        log.error(f"{account}: not all acknowledged: {told.error}: {told.error_message}")
+
+
 def finish(
     context: dg.AssetExecutionContext,
     engine: Engine,
     subject: str,
     results: Sequence[PullResult],
     pieces: Sequence[Slice],
+    told: Sequence[Acknowledged] = (),
 ) -> Iterator[dg.Output[None]]:
-    """Materialise with what the run did. Raises dg.Failure, after everything proven is stored, if a pull failed.
+    """Materialise with what the run did.
+
+    Raises dg.Failure, after everything proven is stored, if a pull failed or a channel could not be told of bookings.
 
     A run with a failure materialises nothing: its partitions show as failed, and the same metadata, on the
     failure and as an observation of the asset, says what was stored all the same.
     """
     counts, details = _counts(subject, results, pieces), _details(engine, subject, results, pieces)
+    if any(one.counts or one.error for one in told):
+        counts["acknowledged"] = dg.MetadataValue.text(_told(told))
     failed = [result for result in results if result.failed]
-    if failed:
+    untold = [one for one in told if one.error is not None]
+    if failed or untold:
         whole = {**counts, **details}
+        if subject == "bookings":  # the run does not come to its checks
+            context.instance.report_runless_asset_event(acknowledgement_evaluation(engine))
         context.log_event(
             dg.AssetObservation(f"channel_{subject}", metadata=whole, description="stored before a failure")
         )
         raise dg.Failure(
-            description=f"{len(failed)} of {len(results)} pulls failed; what was proven is stored",
+            description=f"{len(failed)} of {len(results)} pulls failed; what was proven is stored"
+            + (f"; {len(untold)} channels not told" if untold else ""),
             metadata=whole,
             allow_retries=False,
         )
@@ -74,6 +92,13 @@ def finish(
     context.add_asset_metadata({**counts, "details": f"with partition {first}"})
     context.add_asset_metadata(details, partition_key=first)
     yield dg.Output(None)
+
+
+def _told(told: Sequence[Acknowledged]) -> str:
+    counts: Counter[str] = Counter()
+    for one in told:
+        counts.update(one.counts)
+    return ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "none"
 
 
 def _counts(

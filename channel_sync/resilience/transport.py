@@ -29,7 +29,7 @@ from adapters.errors import Unavailable
 from adapters.spending import Spend, spend_of
 from adapters.wire import retry_after_seconds
 from channel_sync.resilience import quota_keys
-from channel_sync.resilience.bounds import TIMEOUT, BoundedTransport
+from channel_sync.resilience.bounds import CONNECT_S, BoundedTransport
 from channel_sync.resilience.call_counts import CallCounts
 from channel_sync.resilience.circuit_breaker.policy import Admission, CircuitBreaker, CircuitOpenError
 from channel_sync.resilience.rate_limiter import pace
@@ -261,7 +261,8 @@ class GuardedClient(httpx.Client):
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         real = httpx.HTTPTransport(verify=_trusted(), limits=limits, trust_env=False)
         self._guarded = ChannelTransport(BoundedTransport(real), guards, caller)
-        super().__init__(transport=self._guarded, timeout=TIMEOUT, follow_redirects=False, trust_env=False)
+        timeout = httpx.Timeout(caller.declaration.silence.total_seconds(), connect=CONNECT_S)
+        super().__init__(transport=self._guarded, timeout=timeout, follow_redirects=False, trust_env=False)
 
     def requests_of_this_thread(self) -> int:
         """How many requests the calling thread has sent."""

@@ -1,5 +1,7 @@
 """The worker: one resident process that applies what channels deliver as it arrives, without starting a process for it.
 
+It also asks those channels that keep a queue whether something waits there (``channel_sync.stack.polls``).
+
 It executes the job that the sensor launches, as runs that Dagster's pages show. Postgres tells it of every delivery;
 what is not told (an event that was put off, a notification that was lost with its connection) it finds by looking.
 It lives by its connection: another worker waits until that is gone, and the sensor takes over what is left.
@@ -24,6 +26,7 @@ from adapters.errors import ConfigurationError
 from channel_sync import bootstrap, config
 from channel_sync.defs.connections import keep_connections
 from channel_sync.defs.inbox import WORKER, apply_webhooks, end_lost_runs, run_config, run_tags
+from channel_sync.stack import polls
 from channel_sync.storage import inbox_watch, webhooks
 from channel_sync.storage.session import NOTICE_LOSS
 from channel_sync.sync.engine import Engine
@@ -81,8 +84,10 @@ class Worker:
                 with (
                     self._engine.database.open(autocommit=True, settings=NOTICE_LOSS) as connection,
                     ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "inbox") as threads,
+                    ThreadPoolExecutor(polls.AT_ONCE, "poll") as poll_threads,
                 ):
-                    self._attend(connection, threads)
+                    queues = polls.Polls(self._engine, self._instance, poll_threads, self._say)
+                    self._attend(connection, threads, queues)
             except Exception as error:  # noqa: BLE001 - mostly a lost database; what else it was, the next round meets again
                 self._say(f"interrupted by {where(error)}: again in {self._pause_s:.1f} s")
                 self._stop.wait(self._pause_s)
@@ -90,7 +95,9 @@ class Worker:
             finally:
                 self._running.clear()  # all of them have ended with their threads
 
-    def _attend(self, connection: psycopg.Connection, threads: ThreadPoolExecutor) -> None:
+    def _attend(
+        self, connection: psycopg.Connection, threads: ThreadPoolExecutor, queues: polls.Polls
+    ) -> None:
         connection.execute(SQL("LISTEN {}").format(Identifier(webhooks.NOTIFIED)))
         if not self._is_the_one(connection):
             return
@@ -99,6 +106,7 @@ class Worker:
         self._say("applying what arrives")
         while not self._stop.is_set():
             self._take_ended()
+            queues.attend(connection)
             for inbox in inbox_watch.due_inboxes(connection):
                 self._begin(inbox.account, threads)
             self._pause_s = _FIRST_PAUSE_S

@@ -3,34 +3,38 @@
 Every function works in the caller's transaction. The rules of promise 2 and 4 are here: a confirmed booking is
 always stored, fitting or not; an older revision never overwrites a newer one; the same revision again changes
 nothing. With the booking change the nights it takes from the house, and what the other channels have to be told.
+
+A reservation that is sold as several bookings, its parts, tells all of them in each of its revisions. Only what the
+channel showed is kept as revisions; that a part was left out of a later one is read from those of the other parts, so
+that the tables do not depend on the order in which revisions arrived.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
-from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
 from adapters.model import Booking, BookingStatus, Money, Stay
-from channel_sync.storage import allocations, outbox
+from channel_sync.storage import allocations, conflicts, outbox
 from channel_sync.storage.allocations import Guest
-from channel_sync.storage.outbox import Cause, Sold
+from channel_sync.storage.outbox import Cause, Seller, Sold
 from channel_sync.storage.queries import query
-from channel_sync.storage.revisions import content_hash, from_json, to_json
+from channel_sync.storage.revisions import content_hash, newest, to_json
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Who saw it: the account, the line of the sync log, and when (UTC)."""
+    """Who saw it: the account, the line of the sync log, and when (UTC). ``counts_its_own`` is its channel's declaration."""
 
     channel_account_id: int
     sync_log_id: int
     seen_at: datetime
+    counts_its_own: bool = False
 
 
 class Effect(StrEnum):
@@ -42,61 +46,46 @@ class Effect(StrEnum):
     UNCHANGED = "unchanged"
 
 
-def create_staging(connection: psycopg.Connection, name: str) -> None:
-    """Make the staging table of this name; nothing if it is there."""
-    connection.execute(SQL(query("create_booking_staging")).format(name=Identifier(name)))
-
-
-def stage(connection: psycopg.Connection, name: str, bookings: Iterable[Booking]) -> None:
-    """Stream bookings into the staging table of this name."""
-    target = SQL("COPY {} (external_id, revised_at, content_hash, revision) FROM STDIN").format(
-        _staging(name)
-    )
-    with connection.cursor() as cursor, cursor.copy(target) as copy:
-        for booking in bookings:
-            revision = to_json(booking)
-            copy.write_row((booking.booking_id, booking.revised_at, content_hash(revision), Jsonb(revision)))
-
-
-def expect_many(connection: psycopg.Connection) -> None:
-    """Make the connection quicker at applying bookings one after another."""
-    connection.execute(query("plan_once"))
-
-
-def new_revisions(connection: psycopg.Connection, name: str, channel_account_id: int) -> Iterator[Booking]:
-    """Staged revisions that are not stored yet, oldest first; streamed."""
-    with connection.cursor(name="new_revisions", withhold=True) as cursor:
-        cursor.execute(
-            SQL(query("new_revisions")).format(name=Identifier(name)),
-            {"channel_account_id": channel_account_id},
-        )
-        for revision, _ in cursor:
-            yield from_json(revision)
-
-
-def drop_staging(connection: psycopg.Connection, name: str) -> int:
-    """The batch is stored: drop its staging table and return how many bookings were in it."""
-    (count,) = connection.execute(
-        SQL("SELECT count(DISTINCT external_id) FROM {}").format(_staging(name))
-    ).fetchone() or (0,)
-    connection.execute(SQL("DROP TABLE {}").format(_staging(name)))
-    return int(count)
-
-
-def _staging(name: str) -> Identifier:
-    return Identifier("channel_sync_staging", name)
-
-
 def listing_ids(connection: psycopg.Connection, channel_account_id: int) -> dict[str, int]:
     """Our keys of the account's listings by the channel's ids; retired ones too, since a booking there is real."""
     rows = connection.execute(query("listings_of_account"), {"channel_account_id": channel_account_id})
     return dict(rows.fetchall())
 
 
+def apply_revision(
+    connection: psycopg.Connection,
+    parts: Sequence[Booking],
+    listing_ids: Mapping[str, int],
+    seen: Observation,
+) -> list[Effect]:
+    """Store one revision of a reservation, which names ``parts``, and cancel those parts that it no longer names.
+
+    All parts have the same ``whole`` and moment; a reservation that is no whole is its only part. One effect for each
+    of them, then CHANGED for each part that this cancels. Call it in one transaction.
+    """
+    whole = parts[0].whole
+    if whole is None:
+        return [apply(connection, part, listing_ids, seen) for part in parts]
+    reservation = {"channel_account_id": seen.channel_account_id, "whole": whole}
+    _lock_whole(connection, reservation, parts, listing_ids)
+    effects = [apply(connection, part, listing_ids, seen) for part in parts]
+    if {*effects} == {Effect.UNCHANGED}:
+        return effects
+    named = {part.booking_id for part in parts}
+    for known in _all(connection, "lock_whole", reservation):
+        if known["external_id"] in named:
+            continue
+        standing, _ = newest(connection, seen.channel_account_id, known["booking_id"], whole)
+        if (standing.status, standing.revised_at) != (known["status"], known["revised_at"]):
+            _stand(connection, known, standing, listing_ids, "cancelled", seen)
+            effects.append(Effect.CHANGED)
+    return effects
+
+
 def apply(
-    connection: psycopg.Connection, booking: Booking, listing_id: int | None, seen: Observation
+    connection: psycopg.Connection, booking: Booking, listing_ids: Mapping[str, int], seen: Observation
 ) -> Effect:
-    """Store one revision and all that follows from it. ``listing_id`` is None where the listing is not mapped.
+    """Store one revision of one booking and all that follows from it. ``listing_ids`` as of the account.
 
     The channel's own time of the revision decides, never the order of arrival; of two revisions of the same
     moment a cancellation wins, so that no booking is revived by an old version.
@@ -113,26 +102,60 @@ def apply(
     )
     if kept.rowcount == 0:
         return Effect.UNCHANGED
+    whole = booking.whole or known.get("whole")
     if opened:
-        _write(connection, booking_id, booking, listing_id, seen, is_new=True)
-        if listing_id is None:
-            _flag_unmapped(connection, booking_id, booking, listing_id, seen)
-        _decide(connection, booking_id, None, _sold(booking, listing_id), "booked", seen)
+        # Without a whole nothing else is known of it; a whole may have gone on without it already.
+        standing = (
+            booking if whole is None else newest(connection, seen.channel_account_id, booking_id, whole)[0]
+        )
+        _stand(connection, known, standing, listing_ids, "booked", seen)
         return Effect.NEW
-    rows = _all(connection, "revisions_of_booking", {"booking_id": booking_id})
-    standing = _standing([from_json(row["revision"]) for row in rows])
-    before = _sold_before(known)
-    if any(rows[-1][name] != value for name, value in identity.items()):
-        _write(connection, booking_id, standing, known["listing_id"], seen)
-        if before is not None:
-            # It may have been booked earlier than was known, and goes before others then.
-            _decide(connection, booking_id, before, before, "changed", seen)
+    standing, decided_by = newest(connection, seen.channel_account_id, booking_id, whole)
+    if decided_by != identity:
+        _stand(connection, known, standing, listing_ids, "changed", seen)
         return Effect.STALE
-    _write(connection, booking_id, standing, listing_id, seen)
-    cause: Cause = "cancelled" if booking.status is BookingStatus.CANCELLED else "changed"
-    _decide(connection, booking_id, before, _sold(standing, listing_id), cause, seen)
-    _flag_unmapped(connection, booking_id, booking, listing_id, seen)
+    is_cancelled = standing.status is BookingStatus.CANCELLED
+    _stand(connection, known, standing, listing_ids, "cancelled" if is_cancelled else "changed", seen)
     return Effect.CHANGED
+
+
+def _lock_whole(
+    connection: psycopg.Connection,
+    reservation: dict[str, Any],
+    parts: Sequence[Booking],
+    listing_ids: Mapping[str, int],
+) -> None:
+    """Wait for whoever is at the same reservation, then lock all that its parts touch, in everybody's order."""
+    name = "whole {channel_account_id} {whole}".format_map(reservation)
+    connection.execute(query("take_turn"), {"name": name})
+    known = _all(connection, "lock_whole", reservation)
+    listings = {listing_ids.get(part.listing_id) for part in parts} | {row["listing_id"] for row in known}
+    _lock_types(
+        connection, [one for one in listings if one is not None], [row["booking_id"] for row in known]
+    )
+
+
+def _stand(
+    connection: psycopg.Connection,
+    known: Mapping[str, Any],
+    standing: Booking,
+    listing_ids: Mapping[str, int],
+    cause: Cause,
+    seen: Observation,
+) -> None:
+    """The booking, whose row was ``known``, stands as this from now on."""
+    is_new = cause == "booked"
+    booking_id, listing_id = known["booking_id"], listing_ids.get(standing.listing_id)
+    before = None if is_new else _sold_before(known)
+    after = _sold(standing, listing_id)
+    _write(connection, booking_id, standing, listing_id, seen, is_new=is_new)
+    # Also where nothing of it changed: it may have been booked earlier than was known, and goes before others then.
+    _decide(connection, booking_id, before, after, cause, seen)
+    if listing_id is None and standing.status is BookingStatus.CONFIRMED:
+        detail = "its listing is not in the portfolio"
+        conflicts.open_or_keep(connection, booking_id, "unmapped", detail, seen.seen_at, seen.sync_log_id)
+    elif not is_new:
+        conflicts.close(connection, booking_id, "unmapped", seen.seen_at)
 
 
 def adopt_newly_mapped(connection: psycopg.Connection, seen: Observation) -> int:
@@ -140,31 +163,13 @@ def adopt_newly_mapped(connection: psycopg.Connection, seen: Observation) -> int
     rows = _all(connection, "newly_mapped", {"channel_account_id": seen.channel_account_id})
     if rows:  # all types at once, in the order in which everybody locks them
         listings = [row["listing_id"] for row in rows]
-        connection.execute(query("lock_unit_types"), {"listing_ids": listings, "booking_id": None})
+        _lock_types(connection, listings, [])
     for row in rows:
         booking_id = row["booking_id"]
         connection.execute(query("map_booking"), {"listing_id": row["listing_id"], "booking_id": booking_id})
-        _close_conflict(connection, booking_id, "unmapped", seen)
+        conflicts.close(connection, booking_id, "unmapped", seen.seen_at)
         _decide(connection, booking_id, None, _sold_before(row), "mapped", seen)
     return len(rows)
-
-
-def _standing(revisions: Sequence[Booking]) -> Booking:
-    """The last of a booking's revisions, with what it leaves out as the one before it told it.
-
-    A cancellation often comes without dates and sums: what was sold stays readable.
-    """
-    standing = revisions[-1]
-    for older in reversed(revisions[:-1]):
-        standing = replace(
-            standing,
-            stay=standing.stay or older.stay,
-            guests=standing.guests if standing.guests is not None else older.guests,
-            booked_at=standing.booked_at or older.booked_at,
-            total=standing.total or older.total,
-            payout=standing.payout or older.payout,
-        )
-    return standing
 
 
 def _sold(booking: Booking, listing_id: int | None) -> Sold | None:
@@ -173,7 +178,7 @@ def _sold(booking: Booking, listing_id: int | None) -> Sold | None:
     return Sold(listing_id, booking.stay, booking.units)
 
 
-def _sold_before(row: dict[str, Any]) -> Sold | None:
+def _sold_before(row: Mapping[str, Any]) -> Sold | None:
     """The same of a row of the table."""
     if row["listing_id"] is None or row["status"] != BookingStatus.CONFIRMED:
         return None
@@ -206,6 +211,7 @@ def _write(
             "booked_at": booking.booked_at,
             "revised_at": booking.revised_at,
             "sync_log_id": seen.sync_log_id,
+            "whole": booking.whole,
         },
     )
     occupied = stay if booking.status is BookingStatus.CONFIRMED else None
@@ -250,7 +256,8 @@ def _decide(
 ) -> None:
     """See to what follows from a booking that is stored: its nights and units, those of others, who has to be told."""
     listings = [sold.listing_id for sold in (before, after) if sold]
-    types = _all(connection, "lock_unit_types", {"listing_ids": listings, "booking_id": booking_id})
+    types = _lock_types(connection, listings, [booking_id])
+    seller = Seller(seen.channel_account_id, seen.counts_its_own)
     left: dict[int, list[int]] = {booking_id: []}
     if cause != "booked":
         dropped = connection.execute(query("drop_allocations"), {"booking_id": booking_id})
@@ -260,7 +267,7 @@ def _decide(
         was, now = (
             sold if sold and sold.listing_id in row["listing_ids"] else None for sold in (before, after)
         )
-        if outbox.decide(connection, unit_type_id, booking_id, was, now, cause):
+        if outbox.decide(connection, unit_type_id, booking_id, was, now, cause, seller):
             stays = [sold.stay for sold in (was, now) if sold]
             around = Stay(min(stay.check_in for stay in stays), max(stay.check_out for stay in stays))
             for guest, found in allocations.settle(connection, unit_type_id, around, left).items():
@@ -273,49 +280,26 @@ def _decide(
             if cause != "booked" or found < guest.units:
                 _flag_overbooking(connection, guest, found, seen)
     if after is None and cause != "booked":
-        _close_conflict(connection, booking_id, "overbooking", seen)
+        conflicts.close(connection, booking_id, "overbooking", seen.seen_at)
+
+
+def _lock_types(
+    connection: psycopg.Connection, listing_ids: Sequence[int], booking_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Lock the unit types of these listings and of the units that these bookings hold."""
+    return _all(
+        connection, "lock_unit_types", {"listing_ids": list(listing_ids), "booking_ids": list(booking_ids)}
+    )
 
 
 def _flag_overbooking(connection: psycopg.Connection, guest: Guest, found: int, seen: Observation) -> None:
     if found < guest.units:
         detail = f"{guest.units} unit(s) wanted for {guest.stay}, {found} free"
-        _open_conflict(connection, guest.booking_id, "overbooking", detail, seen)
+        conflicts.open_or_keep(
+            connection, guest.booking_id, "overbooking", detail, seen.seen_at, seen.sync_log_id
+        )
     else:
-        _close_conflict(connection, guest.booking_id, "overbooking", seen)
-
-
-def _flag_unmapped(
-    connection: psycopg.Connection,
-    booking_id: int,
-    booking: Booking,
-    listing_id: int | None,
-    seen: Observation,
-) -> None:
-    if listing_id is None and booking.status is BookingStatus.CONFIRMED:
-        _open_conflict(connection, booking_id, "unmapped", "its listing is not in the portfolio", seen)
-    else:
-        _close_conflict(connection, booking_id, "unmapped", seen)
-
-
-def _open_conflict(
-    connection: psycopg.Connection, booking_id: int, kind: str, detail: str, seen: Observation
-) -> None:
-    connection.execute(
-        query("open_conflict"),
-        {
-            "kind": kind,
-            "booking_id": booking_id,
-            "detail": detail,
-            "seen_at": seen.seen_at,
-            "sync_log_id": seen.sync_log_id,
-        },
-    )
-
-
-def _close_conflict(connection: psycopg.Connection, booking_id: int, kind: str, seen: Observation) -> None:
-    connection.execute(
-        query("close_conflict"), {"booking_id": booking_id, "kind": kind, "seen_at": seen.seen_at}
-    )
+        conflicts.close(connection, guest.booking_id, "overbooking", seen.seen_at)
 
 
 def _money(name: str, money: Money | None) -> dict[str, Any]:

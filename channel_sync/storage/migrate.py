@@ -27,6 +27,7 @@ SCHEMA_FILES = tuple(
         "schema_api_calls",
         "schema_house",
         "schema_webhooks",
+        "schema_acknowledgements",
         "analytics",
     )
 )

@@ -26,6 +26,14 @@ class Sold:
     units: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """The account that sold a booking. ``counts_its_own``: its channel takes the units off all of its listings itself."""
+
+    channel_account_id: int
+    counts_its_own: bool
+
+
 def decide(
     connection: psycopg.Connection,
     unit_type_id: int,
@@ -33,6 +41,7 @@ def decide(
     before: Sold | None,
     after: Sold | None,
     cause: Cause,
+    account: Seller,
 ) -> bool:
     """Count the nights of a unit type anew of which a stored booking took ``before`` and now takes ``after``.
 
@@ -56,6 +65,8 @@ def decide(
             "units_after": after.units if after else 0,
             "listing_before": before.listing_id if before else None,
             "listing_after": after.listing_id if after else None,
+            "channel_account_id": account.channel_account_id,
+            "counts_its_own": account.counts_its_own,
         },
     ).fetchall()
     return bool(contended)

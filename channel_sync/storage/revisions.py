@@ -1,17 +1,25 @@
-"""A booking's revision as it is kept: JSON without the guest, and what tells it from another."""
+"""A booking's revisions as they are kept: JSON without the guest, what tells one from another, which of them stands."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
+import psycopg
+
 from adapters.model import Booking, BookingStatus, Money, Stay
+from channel_sync.storage.queries import query
 
 
 def to_json(booking: Booking) -> dict[str, Any]:
-    """The revision as it is kept: everything the model holds, money as exact strings."""
-    return {
+    """The revision as it is kept: everything the model holds, money as exact strings.
+
+    ``whole`` is there only where the booking is a part of one: revisions kept before there were wholes have none.
+    """
+    kept: dict[str, Any] = {
         "booking_id": booking.booking_id,
         "listing_id": booking.listing_id,
         "status": str(booking.status),
@@ -25,6 +33,7 @@ def to_json(booking: Booking) -> dict[str, Any]:
         "payout": _money_to_json(booking.payout),
         "nightly": [[night.isoformat(), _money_to_json(price)] for night, price in booking.nightly],
     }
+    return kept if booking.whole is None else {**kept, "whole": booking.whole}
 
 
 def from_json(revision: dict[str, Any]) -> Booking:
@@ -50,12 +59,54 @@ def from_json(revision: dict[str, Any]) -> Booking:
             for night, price in revision["nightly"]
             if (money := _money_from_json(price)) is not None
         ),
+        whole=revision.get("whole"),
     )
 
 
 def content_hash(revision: dict[str, Any]) -> str:
     """SHA-256 of a revision's meaning, independent of the order of keys."""
     return sha256(json.dumps(revision, sort_keys=True).encode()).hexdigest()
+
+
+def newest(
+    connection: psycopg.Connection, channel_account_id: int, booking_id: int, whole: str | None
+) -> tuple[Booking, dict[str, Any]]:
+    """A stored booking as it stands by all its revisions, and the time and hash of the one that decides.
+
+    A part that its whole (None: it is none's part) went on without is cancelled then, and no revision of its own decides.
+    """
+    rows = connection.execute(query("revisions_of_booking"), {"booking_id": booking_id}).fetchall()
+    booking = _filled_up([from_json(revision) for _, _, revision in rows])
+    revised_at, hashed, _ = rows[-1]
+    if whole is not None and booking.status is BookingStatus.CONFIRMED:
+        place = {"channel_account_id": channel_account_id, "whole": whole, "booking_id": booking_id}
+        ((left_at,),) = connection.execute(
+            query("left_whole_at"), {**place, "revised_at": revised_at}
+        ).fetchall()
+        if left_at is not None:
+            return replace(booking, status=BookingStatus.CANCELLED, revised_at=left_at), {}
+    return booking, {"revised_at": revised_at, "content_hash": hashed}
+
+
+def _filled_up(revisions: Sequence[Booking]) -> Booking:
+    """The last of these revisions, with what it leaves out as the one before it told it.
+
+    A cancellation often comes without dates and sums, and its listing is not to be relied on then: what was sold stays
+    readable.
+    """
+    standing = revisions[-1]
+    for older in reversed(revisions[:-1]):
+        if standing.stay is None:
+            standing = replace(standing, listing_id=older.listing_id, stay=older.stay, units=older.units)
+        standing = replace(
+            standing,
+            guests=standing.guests if standing.guests is not None else older.guests,
+            booked_at=standing.booked_at or older.booked_at,
+            total=standing.total or older.total,
+            payout=standing.payout or older.payout,
+            whole=standing.whole or older.whole,
+        )
+    return standing
 
 
 def _money_to_json(money: Money | None) -> list[str] | None:

@@ -10,12 +10,14 @@ import psycopg
 from adapters.base_adapter import Capability
 from adapters.model import ONE_DAY, Booking, Stay
 from adapters.webhook import Delivery, Event, EventKind, Webhook
+from channel_sync.storage import acknowledgements, observations
 from channel_sync.storage import bookings as table
-from channel_sync.storage import observations
+from channel_sync.storage.acknowledgements import Received
 from channel_sync.storage.bookings import Effect, Observation
 from channel_sync.storage.observations import LogEntry
 from channel_sync.storage.portfolio import AccountRow
 from channel_sync.storage.webhooks import InboxEvent, KeptEvent, Settled
+from channel_sync.sync.account_turn import account_turn
 from channel_sync.sync.bookings import BookingBatch, pull_bookings, store_bookings
 from channel_sync.sync.engine import Engine
 from channel_sync.sync.pull import where
@@ -35,6 +37,7 @@ class Verdict:
     state: Settled | None
     reason: str | None
     changed_on: date | None = None  # the day, where a booking changed
+    changed: int = 0  # bookings
 
 
 @dataclass(slots=True)
@@ -52,19 +55,22 @@ class Pass:
     changed: int = 0  # by deliveries
     pulled: int = 0  # because the channel was asked: these have a line of their own in the log
     asked: int = 0
+    receipts: int = 0  # that wait to be acknowledged because of a delivery
 
     def note(self, verdict: Verdict) -> None:
         """Count what is said of an event."""
         self.events[verdict.state or "received"] += 1
         if verdict.changed_on is not None:
-            self.changed += 1
+            self.changed += verdict.changed
             self.days.add(verdict.changed_on)
 
 
 def begin(engine: Engine, connection: psycopg.Connection, account: AccountRow, run_id: str) -> Pass:
     """Set out with a number of its own in the log, which the rows will carry."""
     (number,) = observations.reserve(connection, 1)
-    seen = Observation(account.channel_account_id, number, engine.clock())
+    declaration = engine.declarations.get(account.channel)
+    counts_its_own = declaration is not None and declaration.counts_its_own
+    seen = Observation(account.channel_account_id, number, engine.clock(), counts_its_own)
     listing_ids = table.listing_ids(connection, account.channel_account_id)
     return Pass(engine, connection, account, run_id, seen, listing_ids)
 
@@ -73,7 +79,9 @@ def decide(this: Pass, kept: KeptEvent) -> Verdict:
     """Do what a stored delivery says, in the caller's transaction."""
     event = _read(this.engine.webhooks(this.account.channel), kept)
     if event.booking is not None:
-        return _store(this, event.booking, event.problem)
+        verdict = _store(this, event.booking, event.problem)
+        _keep_receipt(this, event, kept)
+        return verdict
     if event.ask and _can_ask(this):
         return Verdict(None, event.problem)
     if event.ask or event.problem is not None:
@@ -82,14 +90,35 @@ def decide(this: Pass, kept: KeptEvent) -> Verdict:
 
 
 def _store(this: Pass, booking: Booking, problem: str | None) -> Verdict:
-    effect = table.apply(this.connection, booking, this.listing_ids.get(booking.listing_id), this.seen)
-    match effect:
+    effects = table.apply_revision(this.connection, [booking], this.listing_ids, this.seen)
+    match effects[0]:
         case Effect.STALE:
             return Verdict("superseded", "a newer revision is known")
         case Effect.UNCHANGED:
             return Verdict("applied", "already stored")
         case _:
-            return Verdict("applied", problem, booking.revised_at.date())
+            return Verdict("applied", problem, booking.revised_at.date(), len(effects))
+
+
+def keep_receipt(this: Pass, kept: InboxEvent) -> None:
+    """Let what a delivery wants acknowledged wait for that, in the caller's transaction: the channel was asked for it."""
+    _keep_receipt(this, _read(this.engine.webhooks(this.account.channel), kept), kept)
+
+
+def _keep_receipt(this: Pass, event: Event, kept: InboxEvent) -> None:
+    receipt = event.receipt
+    number = this.account.channel_account_id
+    # The channel may have been asked in vain: then it is not told that we have it.
+    if receipt is None or not acknowledgements.is_committed(
+        this.connection, number, receipt.booking_id, event.revised_at
+    ):
+        return
+    declaration = this.engine.declarations.get(this.account.channel)
+    within = declaration.acknowledge_within if declaration is not None else None
+    due_at = receipt.due_at or (kept.received_at + within if within is not None else None)
+    received = Received(receipt.reference, receipt.booking_id, kept.received_at, due_at)
+    acknowledgements.store(this.connection, number, [received])
+    this.receipts += 1
 
 
 def _read(webhook: Webhook, kept: InboxEvent) -> Event:
@@ -115,8 +144,9 @@ def ask(this: Pass, events: Sequence[InboxEvent]) -> tuple[str | None, float | N
     try:
         days = _days_to_ask(this, events)
         batch = BookingBatch(f"bookings_inbox_{this.seen.sync_log_id}", this.run_id, this.account.code, days)
-        pulled = pull_bookings(this.engine, batch)
-        entry = store_bookings(this.engine, pulled).entry
+        with account_turn(this.engine, this.account):
+            pulled = pull_bookings(this.engine, batch)
+            entry = store_bookings(this.engine, pulled).entry
     except Exception as defect:
         if this.connection.closed:
             raise

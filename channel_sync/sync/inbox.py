@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from channel_sync.storage import portfolio, webhooks
 from channel_sync.storage.webhooks import InboxEvent, KeptEvent
-from channel_sync.sync.deliveries import Pass, Verdict, ask, begin, decide, finish
+from channel_sync.sync.acknowledge import acknowledge
+from channel_sync.sync.deliveries import Pass, Verdict, ask, begin, decide, finish, keep_receipt
 from channel_sync.sync.engine import Engine
 from channel_sync.sync.pull import where
 
@@ -64,6 +65,8 @@ def apply_due(engine: Engine, account_code: str, run_id: str, limit: int = 500) 
         if asking:
             _ask_for(this, asking)
         finish(this, len(due))
+        if asking or this.receipts:
+            acknowledge(engine, account_code, run_id)  # what it cannot tell goes on waiting
         return Applied(dict(this.events), this.changed + this.pulled, frozenset(this.days), this.asked)
 
 
@@ -122,6 +125,8 @@ def _ask_for(this: Pass, events: Sequence[InboxEvent]) -> None:
                 settled = webhooks.settle(
                     this.connection, event.webhook_event_id, "applied", "the channel was asked", this.run_id
                 )
+                if settled:
+                    keep_receipt(this, event)
             this.events["applied"] += settled
         else:
             _put_off(this, event, error, timedelta(seconds=put_off_s or 0.0))

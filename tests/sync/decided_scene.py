@@ -52,9 +52,7 @@ def apply(house: House, *revisions: Booking, account: str = "airbnb-demo") -> li
             (number,) = observations.reserve(connection, 1)
             seen = Observation(account_id, number, NOW)
             with connection.transaction():
-                effects.append(
-                    bookings.apply(connection, revision, listing_ids.get(revision.listing_id), seen)
-                )
+                effects.append(bookings.apply(connection, revision, listing_ids, seen))
     return effects
 
 

@@ -41,9 +41,9 @@ def apply(house: House, *revisions: Booking) -> list[Effect]:
                 "SELECT channel_account_id FROM channel_account WHERE code = %s", [ACCOUNT]
             ).fetchone() or (0,)
             (number,) = observations.reserve(connection, 1)
-            listing_id = bookings.listing_ids(connection, account_id).get(revision.listing_id)
+            listing_ids = bookings.listing_ids(connection, account_id)
             effects.append(
-                bookings.apply(connection, revision, listing_id, Observation(account_id, number, NOW))
+                bookings.apply(connection, revision, listing_ids, Observation(account_id, number, NOW))
             )
     return effects
 

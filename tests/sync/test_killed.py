@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.model import Stay
+from channel_sync.storage import booking_staging
 from channel_sync.storage import bookings as bookings_table
 from channel_sync.storage.nights import drop_abandoned
 from channel_sync.sync import bookings, plan, pull, store
@@ -129,11 +130,11 @@ def test_bookings_stored_halfway_are_finished_by_the_next_store(house: House) ->
     batch = bookings.BookingBatch("bookings_half", "half", ACCOUNT, EVER)
     pulled = bookings.pull_bookings(house.engine, batch)
     with house.database.connect() as connection:
-        first = next(iter(bookings_table.new_revisions(connection, batch.name, pulled.channel_account_id)))
+        (first,) = next(booking_staging.new_revisions(connection, batch.name, pulled.channel_account_id))
     with house.database.connect() as connection:
         seen = bookings_table.Observation(pulled.channel_account_id, pulled.sync_log_id, NOW)
         listings = bookings_table.listing_ids(connection, pulled.channel_account_id)
-        bookings_table.apply(connection, first, listings.get(first.listing_id), seen)
+        bookings_table.apply(connection, first, listings, seen)
 
     result = bookings.store_bookings(house.engine, pulled)
 

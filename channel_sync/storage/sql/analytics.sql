@@ -326,8 +326,10 @@ WITH pulled AS (
         SELECT * FROM channel_sync.sync_log
         WHERE sync_log.channel_account_id = channel_account.channel_account_id
             AND sync_log.subject = subject.name
-            -- What a webhook brought is stored under the same subject, without a request: it is no pull.
+            -- What a webhook brought is stored under the same subject, without a request: it is no pull. Nor is
+            -- what only waited to be acknowledged: it has no window.
             AND (sync_log.requests > 0 OR sync_log.outcome = 'failed')
+            AND (subject.name <> 'bookings' OR sync_log.window_start < sync_log.window_end)
         ORDER BY sync_log.started_at DESC LIMIT 1
     ) AS last ON true
     LEFT JOIN LATERAL (
@@ -335,6 +337,7 @@ WITH pulled AS (
         WHERE sync_log.channel_account_id = channel_account.channel_account_id
             AND sync_log.subject = subject.name AND sync_log.outcome <> 'failed'
             AND sync_log.requests > 0
+            AND (subject.name <> 'bookings' OR sync_log.window_start < sync_log.window_end)
         ORDER BY sync_log.started_at DESC LIMIT 1
     ) AS success ON true
     WHERE channel_account.retired_at IS NULL
@@ -372,6 +375,34 @@ COMMENT ON COLUMN analytics.sync_health.last_error IS 'Class of the error of the
 COMMENT ON COLUMN analytics.sync_health.last_problems IS 'Parts of the last answer that could not be read.';
 COMMENT ON COLUMN analytics.sync_health.nights_held IS 'Nights from today on (property-local) that are kept closed until it is proven that they are free; null for other subjects than availability.';
 COMMENT ON COLUMN analytics.sync_health.oldest_held_since IS 'Since when the longest-held of them is held.';
+
+-- Acknowledgements ---------------------------------------------------------------------------------------------
+
+CREATE VIEW analytics.acknowledgements AS
+SELECT
+    channel_account.channel,
+    channel_account.code AS channel_account,
+    receipt.booking_external_id AS booking,
+    receipt.received_at,
+    receipt.due_at,
+    receipt.acknowledged_at,
+    receipt.verdict,
+    receipt.attempts,
+    round(extract(epoch FROM receipt.acknowledged_at - receipt.received_at) / 60, 1) AS minutes,
+    receipt.verdict IS NULL AND coalesce(receipt.due_at < now(), false) AS is_overdue
+FROM channel_sync.booking_receipt AS receipt
+JOIN channel_sync.channel_account USING (channel_account_id);
+COMMENT ON VIEW analytics.acknowledgements IS 'One row per version of a booking that its channel wants acknowledged; none for channels that do not ask for it.';
+COMMENT ON COLUMN analytics.acknowledgements.channel IS 'The sales channel.';
+COMMENT ON COLUMN analytics.acknowledgements.channel_account IS 'Code of the account it was sold through.';
+COMMENT ON COLUMN analytics.acknowledgements.booking IS 'The channel''s own id of the whole reservation.';
+COMMENT ON COLUMN analytics.acknowledgements.received_at IS 'Just before the channel was first asked for this version.';
+COMMENT ON COLUMN analytics.acknowledgements.due_at IS 'Until when the channel waits before it tells people instead; null where it waits for ever.';
+COMMENT ON COLUMN analytics.acknowledgements.acknowledged_at IS 'When the channel took the acknowledgement; null while it waits and where it rejected it.';
+COMMENT ON COLUMN analytics.acknowledgements.verdict IS 'accepted, warned or rejected (the channel no longer waits, or never did); null while it waits.';
+COMMENT ON COLUMN analytics.acknowledgements.attempts IS 'How often it was tried to tell the channel.';
+COMMENT ON COLUMN analytics.acknowledgements.minutes IS 'Minutes from received_at to acknowledged_at.';
+COMMENT ON COLUMN analytics.acknowledgements.is_overdue IS 'Whether it still waits although it was due.';
 
 -- Calls to channels --------------------------------------------------------------------------------------------
 

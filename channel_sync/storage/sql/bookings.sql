@@ -11,8 +11,8 @@ CREATE UNLOGGED TABLE IF NOT EXISTS channel_sync_staging.{name} (
 );
 
 -- name: new_revisions
--- Staged revisions that the account does not have yet, oldest first.
-SELECT staged.revision, staged.content_hash
+-- Staged revisions that the account does not have yet, oldest first, the parts of one revision of a whole together.
+SELECT staged.revision
 FROM channel_sync_staging.{name} AS staged
 WHERE NOT EXISTS (
     SELECT FROM channel_sync.booking
@@ -22,7 +22,7 @@ WHERE NOT EXISTS (
       AND booking_revision.revised_at = staged.revised_at
       AND booking_revision.content_hash = staged.content_hash
 )
-ORDER BY staged.revised_at, staged.ordinal;
+ORDER BY staged.revised_at, staged.revision ->> 'whole', staged.external_id COLLATE "C", staged.ordinal;
 
 -- name: plan_once
 -- From now on the connection plans each statement once and not for each booking: a sixth of the time of a large batch.
@@ -42,10 +42,33 @@ RETURNING booking_id;
 -- name: lock_booking
 -- The booking as it stands, locked. Not FOR UPDATE: whoever holds the unit type may be giving this booking a unit,
 -- which looks at its key, and would wait for us while we wait for the unit type.
-SELECT booking_id, listing_id, status, check_in, check_out, units
+SELECT booking_id, external_id, listing_id, status, check_in, check_out, units, revised_at, whole
 FROM channel_sync.booking
 WHERE channel_account_id = %(channel_account_id)s AND external_id = %(external_id)s
 FOR NO KEY UPDATE;
+
+-- name: lock_whole
+-- The parts of a reservation as they stand, locked in the order in which everybody locks them.
+SELECT booking_id, external_id, listing_id, status, check_in, check_out, units, revised_at, whole
+FROM channel_sync.booking
+WHERE channel_account_id = %(channel_account_id)s AND whole = %(whole)s
+ORDER BY booking_id
+FOR NO KEY UPDATE;
+
+-- name: left_whole_at
+-- When the reservation went on without this part: the first of its revisions after the part's own last one, at which
+-- it no longer names the part. A cancellation of the whole names the first part at most, and goes before another
+-- revision of the same moment.
+SELECT min(newer.revised_at)
+FROM channel_sync.booking AS other
+JOIN channel_sync.booking_revision AS newer USING (booking_id)
+WHERE other.channel_account_id = %(channel_account_id)s AND other.whole = %(whole)s
+    AND other.booking_id <> %(booking_id)s
+    AND (
+        newer.revised_at > %(revised_at)s
+        OR newer.revised_at = %(revised_at)s AND other.external_id = other.whole
+            AND newer.revision ->> 'status' = 'cancelled'
+    );
 
 -- name: keep_revision
 -- Append the revision; nothing if it is already there.
@@ -77,7 +100,8 @@ UPDATE channel_sync.booking SET
     payout_currency = %(payout_currency)s,
     booked_at = %(booked_at)s,
     revised_at = %(revised_at)s,
-    sync_log_id = %(sync_log_id)s
+    sync_log_id = %(sync_log_id)s,
+    whole = %(whole)s
 WHERE booking_id = %(booking_id)s;
 
 -- name: drop_booking_nights
@@ -92,7 +116,7 @@ ON CONFLICT (booking_id, night) DO UPDATE SET amount = excluded.amount, currency
 WHERE (known.amount, known.currency) IS DISTINCT FROM (excluded.amount, excluded.currency);
 
 -- name: lock_unit_types
--- The types of these listings, and of the units that the booking holds, in one order: the bookings of a type are
+-- The types of these listings, and of the units that the bookings hold, in one order: the bookings of a type are
 -- decided one at a time.
 SELECT unit_type_id,
     ARRAY(
@@ -104,7 +128,7 @@ WHERE unit_type_id IN (
     SELECT unit_type_id FROM channel_sync.listing WHERE listing_id = ANY (%(listing_ids)s::bigint[])
     UNION ALL
     SELECT unit.unit_type_id FROM channel_sync.allocation JOIN channel_sync.unit USING (unit_id)
-    WHERE allocation.booking_id = %(booking_id)s
+    WHERE allocation.booking_id = ANY (%(booking_ids)s::bigint[])
 )
 ORDER BY unit_type_id
 FOR NO KEY UPDATE;

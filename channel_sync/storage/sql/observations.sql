@@ -119,8 +119,8 @@ WHERE old.finished_at < %(before)s
 
 -- name: last_success
 -- When a pull of this subject of the account last ended well. Bookings that were delivered, without a request, prove
--- nothing of the others.
+-- nothing of the others; nor does what waited to be acknowledged, which is asked for without a window.
 SELECT max(started_at)
 FROM channel_sync.sync_log
 WHERE channel_account_id = %(channel_account_id)s AND subject = %(subject)s AND outcome <> 'failed'
-    AND (subject <> 'bookings' OR requests > 0);
+    AND (subject <> 'bookings' OR requests > 0 AND window_start < window_end);

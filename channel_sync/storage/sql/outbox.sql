@@ -4,8 +4,9 @@
 -- One booking of the type changed from one stay to another (either may be empty), and is stored: count each night of
 -- both again, write the numbers that differ, and put into the outbox every listing whose channel cannot know the
 -- number by itself. The channel on which it was sold takes the units off on its own, and gives them back when the
--- booking leaves: it is told only where that leads it to another number than ours. Of an overbooked stay all others
--- are told in any case. Returns whether more units are or were wanted on one of the nights than there are.
+-- booking leaves: it is told only where that leads it to another number than ours. So are the other rates of that room
+-- where the channel counts its own. Of an overbooked stay all others are told in any case. Returns whether more units
+-- are or were wanted on one of the nights than there are.
 WITH touched AS (
     SELECT night, night <@ %(before)s::daterange AS was_taken, night <@ %(after)s::daterange AS is_taken
     FROM (
@@ -41,23 +42,38 @@ WITH touched AS (
     SELECT %(unit_type_id)s, night, units_open, clock_timestamp() FROM decided WHERE units_open <> units_open_before
     ON CONFLICT (unit_type_id, night) DO UPDATE SET
         units_open = excluded.units_open, decided_at = excluded.decided_at
-), told AS (
-    SELECT listing.listing_id, night, night - (row_number() OVER (PARTITION BY listing_id ORDER BY night))::integer AS run
-    FROM decided
-    CROSS JOIN channel_sync.listing
+), counted_once AS (
+    -- Where the channel counts its own, ids that differ in their last part only are rates of one room to it.
+    SELECT sold.listing_id, rate.listing_id AS rate_id
+    FROM channel_sync.listing AS sold
+    JOIN channel_sync.listing AS rate USING (channel_account_id)
+    WHERE %(counts_its_own)s::boolean AND channel_account_id = %(channel_account_id)s::bigint
+        AND sold.listing_id IN (%(listing_before)s::bigint, %(listing_after)s::bigint)
+        AND regexp_replace(sold.external_id, '/[^/]*$', '') = regexp_replace(rate.external_id, '/[^/]*$', '')
+), sold_on AS (
+    SELECT listing.listing_id,
+        coalesce(%(listing_before)s::bigint = ANY (known.as_sold_on), false) AS knows_before,
+        coalesce(%(listing_after)s::bigint = ANY (known.as_sold_on), false) AS knows_after
+    FROM channel_sync.listing
     JOIN channel_sync.channel_account USING (channel_account_id)
+    CROSS JOIN LATERAL (
+        SELECT listing.listing_id || coalesce(array_agg(counted_once.listing_id), '{}') AS as_sold_on
+        FROM counted_once WHERE rate_id = listing.listing_id
+    ) AS known
     WHERE listing.unit_type_id = %(unit_type_id)s
         AND listing.enabled AND listing.retired_at IS NULL
         AND channel_account.enabled AND channel_account.retired_at IS NULL
-        AND (
-            units_open <> greatest(
-                0,
-                units_open_before
-                + CASE WHEN listing_id = %(listing_before)s::bigint THEN units_before ELSE 0 END
-                - CASE WHEN listing_id = %(listing_after)s::bigint THEN units_after ELSE 0 END
-            )
-            OR wanted > owned AND units_after > units_before AND listing_id <> %(listing_after)s::bigint
+), told AS (
+    SELECT listing_id, night, night - (row_number() OVER (PARTITION BY listing_id ORDER BY night))::integer AS run
+    FROM decided
+    CROSS JOIN sold_on
+    WHERE units_open <> greatest(
+            0,
+            units_open_before
+            + CASE WHEN knows_before THEN units_before ELSE 0 END
+            - CASE WHEN knows_after THEN units_after ELSE 0 END
         )
+        OR wanted > owned AND units_after > units_before AND NOT knows_after
 ), outgoing AS (
     INSERT INTO channel_sync.outbox (listing_id, subject, nights, cause, booking_id, decided_at)
     SELECT listing_id, 'availability', daterange(min(night), max(night) + 1), %(cause)s, %(booking_id)s, clock_timestamp()

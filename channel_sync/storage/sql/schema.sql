@@ -331,11 +331,13 @@ CREATE TABLE booking (
     revised_at         timestamptz NOT NULL,
     first_seen_at      timestamptz NOT NULL,
     sync_log_id        bigint NOT NULL,
+    whole              text,
     UNIQUE (channel_account_id, external_id),
     CHECK (check_out > check_in),
     CHECK (status = 'cancelled' OR (check_in IS NOT NULL AND check_out IS NOT NULL))
 );
 CREATE INDEX booking_listing ON booking (listing_id, check_in);
+CREATE INDEX booking_whole ON booking (channel_account_id, whole) WHERE whole IS NOT NULL;
 COMMENT ON TABLE booking IS 'One row per booking: its newest revision. No guest''s details.';
 COMMENT ON COLUMN booking.booking_id IS 'Our own key.';
 COMMENT ON COLUMN booking.channel_account_id IS 'The account it was sold through.';
@@ -355,6 +357,7 @@ COMMENT ON COLUMN booking.booked_at IS 'When the guest booked, by the channel.';
 COMMENT ON COLUMN booking.revised_at IS 'The channel''s own time of this revision; an older one never overwrites it.';
 COMMENT ON COLUMN booking.first_seen_at IS 'When we first read it.';
 COMMENT ON COLUMN booking.sync_log_id IS 'The observation that wrote this row.';
+COMMENT ON COLUMN booking.whole IS 'The channel''s own id of the reservation it is a part of; null where the channel sells no reservation of several parts.';
 
 CREATE TABLE booking_revision (
     booking_id   bigint NOT NULL REFERENCES booking,
