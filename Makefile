@@ -45,6 +45,8 @@ bench: .venv/development.stamp
 	$(BIN)/python -m tests.benchmarks.webhook_ingest
 	$(BIN)/python -m tests.benchmarks.event_latency
 	$(BIN)/python -m tests.benchmarks.rate_limiter --all
+	$(BIN)/python -m tests.benchmarks.round_trips
+	$(BIN)/python -m tests.benchmarks.hostile_bodies
 	@if [ -d "$$CHANNEL_SYNC_FIXTURES" ]; then \
 		$(BIN)/python -m tests.benchmarks.feed_history "$$CHANNEL_SYNC_FIXTURES"/ical_*/timeseries_*.jsonl*; \
 	else echo "feed_history: set CHANNEL_SYNC_FIXTURES to the folder of outside samples"; fi

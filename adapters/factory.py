@@ -15,7 +15,12 @@ from adapters.webhook import Webhook
 CHANNELS: Mapping[str, str] = MappingProxyType(
     {
         "airbnb": "adapters.airbnb.adapter:AirbnbAdapter",
+        "booking_com": "adapters.booking_com.adapter:BookingComAdapter",
+        "channex": "adapters.channex.adapter:ChannexAdapter",
+        "expedia": "adapters.expedia.adapter:ExpediaAdapter",
+        "house": "adapters.house.adapter:HouseAdapter",
         "ical": "adapters.ical.adapter:ICalAdapter",
+        "vrbo": "adapters.vrbo.adapter:VrboAdapter",
     }
 )
 
@@ -26,6 +31,7 @@ WEBHOOKS: Mapping[str, str] = MappingProxyType(
         "channex": "adapters.channex.webhook:ChannexWebhook",
         "expedia": "adapters.expedia.webhook:ExpediaWebhook",
         "house": "adapters.house.webhook:HouseWebhook",
+        "vrbo": "adapters.vrbo.webhook:VrboWebhook",
     }
 )
 

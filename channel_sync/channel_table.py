@@ -19,7 +19,17 @@ _EVIDENCE = {
     Evidence.EXPLICIT: "stated",
     Evidence.ABSENCE: "not mentioned: passes the release rule",
 }
-_HEAD = ("channel", "can", "an open night is", "horizon", "quotas", "webhooks", "acknowledge within")
+_NONE = "-"
+_HEAD = (
+    "channel",
+    "can",
+    "an open night is",
+    "quotas",
+    "horizon",
+    "webhooks",
+    "acknowledge within",
+    "poll every",
+)
 
 
 def markdown(declarations: Mapping[str, Declaration]) -> str:
@@ -29,23 +39,28 @@ def markdown(declarations: Mapping[str, Declaration]) -> str:
 
 
 def _row(declaration: Declaration) -> tuple[str, ...]:
+    can = declaration.capabilities
     return (
         f"[{declaration.title}](adapters/{declaration.name}/README.md)",
-        ", ".join(words for verb, words in _VERBS.items() if verb in declaration.capabilities),
-        _EVIDENCE[declaration.evidence],
-        f"{declaration.horizon_days} days",
+        ", ".join(words for verb, words in _VERBS.items() if verb in can) or _NONE,
+        _EVIDENCE[declaration.evidence] if Capability.PULL_AVAILABILITY in can else _NONE,
         "; ".join(map(_quota, declaration.quotas)) or "none published",
+        f"{declaration.horizon_days} days",
         "yes" if declaration.sends_webhooks else "no",
-        _span(declaration.acknowledge_within) if declaration.acknowledge_within else "-",
+        _span(declaration.acknowledge_within),
+        _span(declaration.poll_every),
     )
 
 
 def _quota(quota: Quota) -> str:
-    return f"{quota.limit:,} in {_span(quota.window)} per {quota.scope}"
+    of = f" ({', '.join(sorted(quota.endpoints))})" if quota.endpoints else ""
+    return f"{quota.limit:,} in {_span(quota.window)} per {quota.scope}{of}"
 
 
-def _span(span: timedelta) -> str:
+def _span(span: timedelta | None) -> str:
     """A length of time in the largest unit that divides it."""
+    if span is None:
+        return _NONE
     seconds = int(span.total_seconds())
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds % size == 0:

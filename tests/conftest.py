@@ -21,6 +21,14 @@ from channel_sync.storage.embedded import EmbeddedServer
 from channel_sync.storage.migrate import migrate
 from tests.house import House, build_house
 
+# Asserts in what tests share explain themselves; said before anybody imports it.
+pytest.register_assert_rewrite(
+    "tests.adapters.contract",
+    "tests.adapters.contract_acknowledgements",
+    "tests.adapters.contract_pushes",
+    "tests.adapters.contract_verbs",
+)
+
 # Property tests draw the same examples everywhere and every time, and a busy machine fails none of them.
 settings.register_profile(
     "steady",
@@ -102,5 +110,5 @@ def house(database: Database, tmp_path: Path) -> Iterator[House]:
 @pytest.fixture
 def quiet_house(database: Database, tmp_path: Path) -> Iterator[House]:
     """The sample portfolio at NOW in a world where nothing happens but what a test scripts."""
-    with Sandbox(world=World.empty(listings=6)) as sandbox:
+    with Sandbox(world=World.empty(listings=6), lively=False) as sandbox:
         yield build_house(sandbox, database, tmp_path)

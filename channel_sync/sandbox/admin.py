@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -11,10 +11,11 @@ from channel_sync.sandbox.clock import Clock
 from channel_sync.sandbox.exchange import Answer, Call, Request, json_answer
 from channel_sync.sandbox.faults import Faults, fault_from, fault_to_wire
 from channel_sync.sandbox.guests import bookings_at_random
+from channel_sync.sandbox.simulated import SimulatedChannel, SimulatedHotels
 from channel_sync.sandbox.webhooks import DeliveryFaults, Subscription, Webhooks, delivery_to_wire
 from channel_sync.sandbox.world import World
 
-_DATES: dict[str, Callable[[str], Any]] = {
+_READ: dict[str, Callable[[str], Any]] = {
     "check_in": date.fromisoformat,
     "check_out": date.fromisoformat,
     "start": date.fromisoformat,
@@ -22,15 +23,29 @@ _DATES: dict[str, Callable[[str], Any]] = {
     "at": datetime.fromisoformat,
     "elsewhere": bool,
 }
+_SCRIPTED: dict[str, Callable[..., str | None]] = {
+    "book": World.book,
+    "move": World.move,
+    "cancel": World.cancel,
+    "block": World.block,
+    "unblock": World.unblock,
+}
 
 
 class Admin:
     """Steers a running sandbox from outside its process."""
 
     def __init__(
-        self, world: World, clock: Clock, faults: Faults, calls: deque[Call], webhooks: Webhooks
+        self,
+        worlds: Mapping[str, World],
+        channels: Mapping[str, SimulatedChannel],
+        clock: Clock,
+        faults: Faults,
+        calls: deque[Call],
+        webhooks: Webhooks,
     ) -> None:
-        self._world = world
+        self._worlds = worlds
+        self._channels = channels
         self._webhooks = webhooks
         self._clock = clock
         self._faults = faults
@@ -44,9 +59,10 @@ class Admin:
             ("DELETE", "calls"): lambda _: calls.clear(),
             ("GET", "clock"): lambda _: {"now": clock.now().isoformat()},
             ("POST", "clock"): self._set_clock,
-            ("GET", "world"): lambda _: self._truth(),
+            ("GET", "world"): lambda request: self._truth(self._world(request.parameter("channel"))),
             ("POST", "world"): self._script,
-            ("GET", "bookings"): lambda _: self._bookings(),
+            ("GET", "bookings"): lambda request: self._bookings(self._world(request.parameter("channel"))),
+            ("GET", "acknowledged"): self._acknowledged,
             ("GET", "webhooks"): lambda _: self._told(),
             ("POST", "webhooks"): self._subscribe,
             ("DELETE", "webhooks"): lambda _: webhooks.close(),
@@ -89,28 +105,50 @@ class Admin:
     def _script(self, request: Request) -> Any:
         """{"book": {"listing_id", "check_in", "check_out"}}, and move, cancel, block, unblock likewise.
 
-        Each takes the arguments of the world's method of that name; "at" is now unless it is told.
+        Each takes the arguments of the world's method of that name; "at" is now unless it is told, and "channel" says
+        in which channel's world it happens ("airbnb"). A listing goes by the world's id or by the channel's.
         {"book_many": {"count", "seed", "happenings"}} makes many bookings that change: see ``guests``.
         """
-        verbs: dict[str, Callable[..., Any]] = {
-            "book": self._world.book,
-            "move": self._world.move,
-            "cancel": self._world.cancel,
-            "block": self._world.block,
-            "unblock": self._world.unblock,
-            "book_many": self._book_many,
-        }
         told = json.loads(request.body)
-        if not isinstance(told, dict) or len(told) != 1 or not told.keys() <= verbs.keys():
-            raise ValueError(f"one thing happens at a time, one of {', '.join(verbs)}")
+        if not isinstance(told, dict) or len(told) != 1 or not told.keys() <= {*_SCRIPTED, "book_many"}:
+            raise ValueError(f"one thing happens at a time, one of {', '.join(_SCRIPTED)}, book_many")
         ((verb, arguments),) = told.items()
+        channel = arguments.pop("channel", "")
+        world = self._world(channel)
         if verb == "book_many":
-            return {"codes": self._book_many(**arguments)}
-        read = {name: _DATES.get(name, str)(value) for name, value in arguments.items()}
-        return {"code": verbs[verb](**{"at": self._clock.now(), **read})}
+            return {"codes": _book_many(world, self._clock.now(), **arguments)}
+        read = {name: _READ.get(name, str)(value) for name, value in arguments.items()}
+        hotels = self._channels.get(channel)
+        if isinstance(hotels, SimulatedHotels) and "listing_id" in read:
+            read["listing_id"] = hotels.world_ids.get(read["listing_id"], read["listing_id"])
+        code = _SCRIPTED[verb](world, **{"at": self._clock.now(), **read})
+        if code is not None and isinstance(hotels, SimulatedHotels):
+            return {"code": code, "reservation_id": hotels.reservation_id(code)}
+        return {"code": code}
 
-    def _book_many(self, count: int, seed: int = 1, happenings: int | None = None) -> list[str]:
-        return list(bookings_at_random(self._world, count, seed, self._clock.now(), happenings))
+    def _acknowledged(self, request: Request) -> Any:
+        """How many versions of reservations wait and were acknowledged, of each channel that counts them or of one."""
+        asked = request.parameter("channel")
+        if asked:
+            self._world(asked)
+        return {
+            name: {
+                "waiting": len(channel.acknowledged.waiting()),
+                "acknowledged": len(list(channel.acknowledged.versions()))
+                - len(channel.acknowledged.waiting()),
+            }
+            for name, channel in self._channels.items()
+            if asked in ("", name) and isinstance(channel, SimulatedHotels)
+        }
+
+    def _world(self, channel: str) -> World:
+        """The truth behind a channel; behind Airbnb and the feeds unless one is named."""
+        try:
+            return self._worlds[channel or "airbnb"]
+        except KeyError:
+            raise ValueError(
+                f"no simulated channel {channel!r}: there are {', '.join(self._worlds)}"
+            ) from None
 
     def _subscribe(self, request: Request) -> Any:
         """{"channel", "url"}; "host_with_port": true signs the host as it is sent."""
@@ -128,7 +166,7 @@ class Admin:
     def _be_reliable(self) -> None:
         self._webhooks.faults = DeliveryFaults()
 
-    def _truth(self) -> Any:
+    def _truth(self, world: World) -> Any:
         now = self._clock.now()
         return {
             "now": now.isoformat(),
@@ -138,14 +176,14 @@ class Admin:
                     "name": listing.name,
                     "currency": listing.currency,
                     "time_zone": listing.time_zone,
-                    "closed_nights": sorted(map(str, self._world.closed_nights(listing.listing_id, now))),
+                    "closed_nights": sorted(map(str, world.closed_nights(listing.listing_id, now))),
                 }
-                for listing in self._world.listings.values()
+                for listing in world.listings.values()
             ],
-            "bookings": self._bookings(),
+            "bookings": self._bookings(world),
         }
 
-    def _bookings(self) -> Any:
+    def _bookings(self, world: World) -> Any:
         return [
             {
                 "code": booking.code,
@@ -159,8 +197,14 @@ class Admin:
                 "total": str(booking.total),
                 "payout": str(booking.payout),
             }
-            for booking in self._world.bookings(self._clock.now())
+            for booking in world.bookings(self._clock.now())
         ]
+
+
+def _book_many(
+    world: World, now: datetime, count: int, seed: int = 1, happenings: int | None = None
+) -> list[str]:
+    return list(bookings_at_random(world, count, seed, now, happenings))
 
 
 def _call_to_wire(call: Call) -> dict[str, Any]:

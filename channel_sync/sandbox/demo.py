@@ -3,11 +3,15 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from channel_sync.sandbox.booking_com import channel as booking_com
+from channel_sync.sandbox.channex import channel as channex
+from channel_sync.sandbox.expedia import channel as expedia
 from channel_sync.sandbox.feeds import feed_path
 from channel_sync.sandbox.signing import public_key
 from channel_sync.sandbox.tokens import Tokens
+from channel_sync.sandbox.vrbo import channel as vrbo
 
-# The sample portfolio, six listings on simulated Airbnb and four feeds.
+# The sample portfolio: six listings on simulated Airbnb, four feeds of them, and three rooms on each other channel.
 PORTFOLIO: Traversable = files("channel_sync.sandbox") / "portfolio.yaml"
 
 
@@ -24,4 +28,8 @@ def environment(url: str) -> dict[str, str]:
         "LANTERN_STUDIO_BOOKING_FEED_URL": feeds + feed_path("booking", "1002"),
         "HUDSON_STUDIO_GOOGLE_FEED_URL": feeds + feed_path("google", "1004"),
         "HARBOUR_LOFT_AIRBNB_FEED_URL": feeds + feed_path("airbnb", "1005"),
+        **booking_com.environment(),
+        **channex.environment(),
+        **expedia.environment(),
+        **vrbo.environment(url),
     }

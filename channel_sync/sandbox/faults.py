@@ -19,7 +19,7 @@ Kind = Literal[
     "truncate",  # announce the whole length, send a part, close
     "html",  # 200 with a page for people
     "empty_body",  # 200 with nothing
-    "wrong_shape",  # 200 with JSON of another shape, or a calendar whose event does not end
+    "wrong_shape",  # 200 with JSON or XML of another shape, or a calendar whose event does not end
     "expired_token",  # 401 authentication_required
     "empty_feed",  # a valid calendar without events
     "shrunken_feed",  # a valid calendar with the first few events only
@@ -33,6 +33,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 _PAGE = (
     b"<!doctype html><html><head><title>Oops</title></head><body><h1>Something went wrong</h1></body></html>"
 )
+_OTHER_XML = b'<?xml version="1.0" encoding="UTF-8"?><banner xmlns="urn:banner"><text>Hello</text></banner>'
 _EVENT = b"BEGIN:VEVENT"
 _END = b"END:VCALENDAR"
 
@@ -154,6 +155,8 @@ def _status(fault: Fault, _truth: Truth, own_error: OwnError) -> Answer:
 
 def _wrong_shape(_fault: Fault, truth: Truth, _own_error: OwnError) -> Answer:
     answer = truth()
+    if "xml" in answer.content_type:
+        return replace(answer, status=200, body=_OTHER_XML)
     if not answer.content_type.startswith("text/calendar"):
         return json_answer(200, {"data": {"type": "banner", "attributes": []}, "meta": {"ok": True}})
     start = b"BEGIN:VEVENT\r\nUID:without-end\r\nDTSTART;VALUE=DATE:20260101\r\n"

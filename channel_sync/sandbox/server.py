@@ -14,15 +14,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from time import monotonic
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from channel_sync.sandbox.admin import Admin
 from channel_sync.sandbox.airbnb import Airbnb
+from channel_sync.sandbox.booking_com.channel import BookingCom
+from channel_sync.sandbox.channex.channel import Channex
 from channel_sync.sandbox.clock import Clock
 from channel_sync.sandbox.exchange import Answer, Call, Request, json_answer
+from channel_sync.sandbox.expedia.channel import Expedia
 from channel_sync.sandbox.faults import Fault, Faults
 from channel_sync.sandbox.feeds import Dialect, Feeds, feed_path
 from channel_sync.sandbox.guests import bookings_at_random
+from channel_sync.sandbox.simulated import SimulatedChannel
+from channel_sync.sandbox.vrbo.channel import Vrbo
 from channel_sync.sandbox.webhooks import Subscription, Webhooks
 from channel_sync.sandbox.world import START, World
 
@@ -31,23 +36,13 @@ _VALIDATORS = ("ETag", "Last-Modified")
 _BIGGEST_BODY = 1_000_000  # bytes of a request
 
 
-class SimulatedChannel(Protocol):
-    """What the server asks of a channel."""
-
-    def answer(self, request: Request) -> Answer:
-        """The true answer; the path begins behind the channel's name."""
-        ...
-
-    def error(self, status: int) -> Answer:
-        """An error in the channel's own words."""
-        ...
-
-
 class Sandbox:
-    """Simulated channels at ``url`` + "/airbnb" and "/ical", from the moment of entering to that of leaving.
+    """Simulated channels at ``url`` + "/airbnb", "/ical" and so on, from the moment of entering to that of leaving.
 
-    ``world`` is the truth behind them, ``clock`` its time, ``faults`` what goes wrong, ``calls`` the newest
-    ``remembered`` requests, oldest first. ``webhooks`` tells who subscribes what happens. Port 0 takes a free one.
+    ``world`` is the truth behind Airbnb and the feeds; ``worlds`` has that of each channel, ``rooms`` in those of the
+    others, where nothing happens but what is scripted unless they are ``lively``; ``clock`` its time, ``faults`` what
+    goes wrong, ``calls`` the newest ``remembered`` requests, oldest first. ``webhooks`` tells who subscribes what
+    happens. Port 0 takes a free one.
     """
 
     def __init__(
@@ -55,6 +50,8 @@ class Sandbox:
         seed: int = 1,
         listings: int = 6,
         *,
+        rooms: int = 3,
+        lively: bool = True,
         start: datetime = START,
         port: int = 0,
         host: str = "127.0.0.1",
@@ -68,9 +65,30 @@ class Sandbox:
         self.calls: deque[Call] = deque(maxlen=remembered)
         self.airbnb = Airbnb(self.world, self.clock.now)
         self.feeds = Feeds(self.world, self.clock.now)
-        self.channels: Mapping[str, SimulatedChannel] = {"airbnb": self.airbnb, "ical": self.feeds}
+        # Each of the others has rooms of its own: no two simulated channels sell the same night to different guests.
+        self.worlds: Mapping[str, World] = {
+            "airbnb": self.world,
+            "ical": self.world,
+            **{
+                name: World(seed * 100 + number, rooms, start, bookings=lively)
+                for number, name in enumerate(("booking_com", "channex", "expedia", "vrbo"))
+            },
+        }
+        now = self.clock.now
+        self.booking_com = BookingCom(self.worlds["booking_com"], now)
+        self.channex = Channex(self.worlds["channex"], now)
+        self.expedia = Expedia(self.worlds["expedia"], now)
+        self.vrbo = Vrbo(self.worlds["vrbo"], now)
+        self.channels: Mapping[str, SimulatedChannel] = {
+            "airbnb": self.airbnb,
+            "booking_com": self.booking_com,
+            "channex": self.channex,
+            "expedia": self.expedia,
+            "ical": self.feeds,
+            "vrbo": self.vrbo,
+        }
         self.webhooks = Webhooks(self.world, self.clock.now)
-        self._admin = Admin(self.world, self.clock, self.faults, self.calls, self.webhooks)
+        self._admin = Admin(self.worlds, self.channels, self.clock, self.faults, self.calls, self.webhooks)
         self._address = (host, port)
         self._server: _Server | None = None
         self._thread: Thread | None = None

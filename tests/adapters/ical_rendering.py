@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from adapters.ical.feed import feed_from_wire
-from adapters.ical.mapping import Observation, observation_from_feed
+from adapters.calendar_feed.feed import feed_from_wire
+from adapters.calendar_feed.mapping import Observation, observation_from_feed
 from adapters.model import Stay
 
 WIDE = Stay(date(2015, 1, 1), date(2035, 1, 1))

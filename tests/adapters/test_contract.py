@@ -1,10 +1,13 @@
 """Every channel keeps the same promises: see contract.py."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 
-pytest.register_assert_rewrite("tests.adapters.contract")
-
-from tests.adapters.contract import ChannelContract  # noqa: E402 - after asserts in it were made to explain themselves
+from tests.adapters.contract import ChannelContract
+from tests.adapters.expedia_world import WorldOfShortStays
+from tests.adapters.scene import Scene, scene_of
 
 
 class TestAirbnb(ChannelContract):
@@ -17,3 +20,33 @@ class TestICal(ChannelContract):
     """Calendar feeds."""
 
     channel = "ical"
+
+
+class TestChannex(ChannelContract):
+    """Channex's aggregator."""
+
+    channel = "channex"
+
+
+class TestVrbo(ChannelContract):
+    """Vrbo: GraphQL for reservations, a feed for each calendar."""
+
+    channel = "vrbo"
+
+
+class TestBookingCom(ChannelContract):
+    """Booking.com's OTA XML, with acknowledgements."""
+
+    channel = "booking_com"
+
+
+class TestExpedia(ChannelContract):
+    """Expedia QuickConnect's XML."""
+
+    channel = "expedia"
+
+    @pytest.fixture
+    def scene(self) -> Iterator[Scene]:
+        """As everyone's, in a world whose longest stays Expedia has words for."""
+        with scene_of(self.channel) as scene:
+            yield replace(scene, world=WorldOfShortStays(scene.world))

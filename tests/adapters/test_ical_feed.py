@@ -2,8 +2,8 @@
 
 import pytest
 
+from adapters.calendar_feed.feed import feed_from_wire
 from adapters.errors import UnexpectedResponse
-from adapters.ical.feed import feed_from_wire
 from tests.adapters.ical_rendering import calendar, closed, event, observe
 
 SMALL = (

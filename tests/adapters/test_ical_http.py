@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from adapters.accounts import Account, Listing
+from adapters.calendar_feed.download import MAX_BODY_BYTES
 from adapters.errors import (
     AuthenticationFailed,
     ChannelError,
@@ -21,7 +22,7 @@ from adapters.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from adapters.ical.adapter import MAX_BODY_BYTES, ICalAdapter
+from adapters.ical.adapter import ICalAdapter
 from adapters.model import AvailabilityPage, Evidence, Secret, Stay, Validators
 from adapters.spending import Spend, spend_of
 from tests.adapters.ical_rendering import calendar, event

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from adapters.calendar_feed.feed import feed_from_wire
+from adapters.calendar_feed.mapping import observation_from_feed
 from adapters.errors import ChannelError
-from adapters.ical.feed import feed_from_wire
-from adapters.ical.mapping import observation_from_feed
 from adapters.model import ClosureKind, Stay
 from tests.adapters.ical_rendering import Event, calendar, closed, moved, nights_of, observe, render
 

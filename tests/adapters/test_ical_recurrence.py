@@ -8,7 +8,7 @@ from dateutil.rrule import rrulestr  # type: ignore[import-untyped] # a witness 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from adapters.ical.recurrence import occurrences, rule_from_wire
+from adapters.calendar_feed.recurrence import occurrences, rule_from_wire
 from adapters.model import Stay
 from tests.adapters.ical_rendering import calendar, closed, event, observe
 

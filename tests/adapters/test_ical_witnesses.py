@@ -12,7 +12,7 @@ import pytest
 from ical.calendar_stream import IcsCalendarStream
 from ical.exceptions import CalendarParseError
 
-from adapters.ical.feed import feed_from_wire
+from adapters.calendar_feed.feed import feed_from_wire
 from adapters.model import ClosureKind
 from tests.adapters.ical_rendering import Event, nights_of, observe, render, seen_by_line
 

@@ -27,7 +27,7 @@ class TestChannex(WebhookContract):
 
 
 class TestExpedia(WebhookContract):
-    """Our placeholder."""
+    """HMAC over time and body, in base64."""
 
     scheme = signing.EXPEDIA
 
@@ -36,3 +36,9 @@ class TestHouse(WebhookContract):
     """Standard Webhooks."""
 
     scheme = signing.HOUSE
+
+
+class TestVrbo(WebhookContract):
+    """As Expedia's, with a token that confirms."""
+
+    scheme = signing.VRBO

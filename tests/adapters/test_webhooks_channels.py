@@ -20,7 +20,7 @@ from adapters.house.webhook import HouseWebhook
 from adapters.model import Booking, BookingStatus, Secret, Stay
 from adapters.webhook import Delivery, Event, EventKind, Reply, Webhook
 from tests.adapters import webhook_signing as signing
-from tests.adapters.webhook_signing import BOOKING_COM, CHANNEX, EXPEDIA, HOUSE, Scheme, with_headers
+from tests.adapters.webhook_signing import BOOKING_COM, CHANNEX, EXPEDIA, HOUSE, VRBO, Scheme, with_headers
 
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def event(webhook: Webhook, body: object, **headers: str) -> Event:
 
 
 @pytest.mark.parametrize("secret", ["", " ", "\n"], ids=["none", "blank", "line"])
-@pytest.mark.parametrize("scheme", [CHANNEX, EXPEDIA], ids=["channex", "expedia"])
+@pytest.mark.parametrize("scheme", [CHANNEX, EXPEDIA, VRBO], ids=["channex", "expedia", "vrbo"])
 def test_an_empty_secret_signs_nothing(scheme: Scheme, secret: str) -> None:
     """What anybody can sign is refused, though it is signed with the secret that is configured."""
     account = scheme.account()
@@ -290,6 +290,10 @@ def test_the_headers_are_the_accounts() -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
+        ("ReservationNotificationEvent", EventKind.BOOKING),
+        ("GuestReviewSubmitted", EventKind.REVIEW),
+        ("MessageThreadCreated", EventKind.MESSAGE),
+        ("PropertyStatusMinRequirementMissing", EventKind.LISTING),
         ("RESERVATION_CREATED", EventKind.BOOKING),
         ("booking.modified", EventKind.BOOKING),
         ("NEW_MESSAGE_ON_RESERVATION", EventKind.MESSAGE),

@@ -219,22 +219,25 @@ CHANNEX = Scheme(
 )
 
 
-# Expedia: our placeholder.
+# Expedia and Vrbo: HMAC over time and body, behind "sha256=". The names of the headers are ours.
+
+
+def expedia_signature(body: bytes, secret: str, timestamp: str) -> str:
+    """One signature, without what stands before it."""
+    made = hmac.new(secret.encode(), b".".join([timestamp.encode(), body]), hashlib.sha256)
+    return base64.b64encode(made.digest()).decode()
 
 
 def expedia_signed(delivery: Delivery, account: Account, now: datetime) -> Delivery:
-    """HMAC over "time.body", in hex."""
+    """HMAC over "time.body", in base64."""
     seconds = str(int(now.timestamp()))
-    secret = account.secrets["webhook_secret"].reveal().encode()
-    made = hmac.new(secret, b".".join([seconds.encode(), delivery.body]), hashlib.sha256).hexdigest()
-    return with_headers(delivery, x_expedia_timestamp=seconds, x_expedia_signature=made)
+    made = expedia_signature(delivery.body, account.secrets["webhook_secret"].reveal(), seconds)
+    return with_headers(delivery, x_expedia_timestamp=seconds, x_expedia_signature=f"sha256={made}")
 
 
-EXPEDIA = Scheme(
-    "expedia",
-    secrets=lambda generation: {"webhook_secret": f"expedia secret {generation}"},
-    sign=expedia_signed,
-    body=lambda name: {
+def expedia_body(name: str, **more: Any) -> dict[str, Any]:
+    """A notification of a reservation."""
+    return {
         "notificationId": "5a1b1a52-6d0c-49d8-8a40-6a0d2f1f6f11",
         "eventType": name,
         "creationDateTime": "2026-03-01T09:30:00Z",
@@ -242,13 +245,30 @@ EXPEDIA = Scheme(
             "propertyId": "123456",
             "reservationId": "987654321",
             "primaryGuest": {"firstName": "Ann"},
+            **more,
         },
-    },
-    known_event="RESERVATION_CREATED",
+    }
+
+
+EXPEDIA = Scheme(
+    "expedia",
+    secrets=lambda generation: {"webhook_secret": f"expedia secret {generation}"},
+    sign=expedia_signed,
+    body=expedia_body,
+    known_event="ReservationNotificationEvent",
     proof="x-expedia-signature",
     covers_body=True,
     lasts=timedelta(minutes=5),
     covered_headers=("x-expedia-timestamp",),
+)
+
+VRBO = replace(
+    EXPEDIA,
+    channel="vrbo",
+    secrets=lambda generation: {"webhook_secret": f"vrbo secret {generation}"},
+    body=lambda name: expedia_body(
+        name, confirmationToken="3f2b8c1e-5f7a-4c55-9c0e-0e7b8f4d2a11", actionType="BOOKED"
+    ),
 )
 
 
@@ -300,5 +320,5 @@ HOUSE = Scheme(
 )
 
 SCHEMES: Mapping[str, Scheme] = {
-    scheme.channel: scheme for scheme in (AIRBNB, BOOKING_COM, CHANNEX, EXPEDIA, HOUSE)
+    scheme.channel: scheme for scheme in (AIRBNB, BOOKING_COM, CHANNEX, EXPEDIA, HOUSE, VRBO)
 }

@@ -8,6 +8,7 @@ import httpx
 import icalendar
 import pytest
 
+from channel_sync.sandbox.exchange import Answer
 from channel_sync.sandbox.faults import KINDS, Fault, Faults, fault_from, fault_to_wire
 from channel_sync.sandbox.server import Sandbox
 from channel_sync.sandbox.world import World
@@ -148,6 +149,15 @@ def test_success_without_sense(sandbox: Sandbox, feed: str) -> None:
     assert {"data", "meta"} == shape.json().keys()
     assert (calendar.text.count("BEGIN:VEVENT"), calendar.text.count("END:VEVENT")) == (1, 0)
     assert calendar.text.endswith("END:VCALENDAR\r\n")
+
+
+def test_another_shape_is_of_the_same_format() -> None:
+    """XML stays XML, of no message that any channel has."""
+    truth = Answer(200, b"<reservations/>", "application/xml; charset=utf-8")
+    answer = Fault("wrong_shape").applied(lambda: truth, Answer)
+
+    assert (answer.status, answer.content_type) == (200, truth.content_type)
+    assert b"<banner" in answer.body
 
 
 def test_an_expired_token_is_airbnbs_401(sandbox: Sandbox) -> None:

@@ -164,12 +164,52 @@ def test_the_truth_can_be_read_and_scripted_from_outside() -> None:
         assert not sandbox.world.closed_nights("1001", sandbox.clock.now())
 
 
+def test_each_channels_world_is_scripted_by_its_name() -> None:
+    """What happens on one channel is in its world alone, is known by the channel's own id, and waits there."""
+    stay = {"check_in": "2027-01-01", "check_out": "2027-01-03"}
+    with (
+        Sandbox(world=World.empty(2), lively=False, clock=Clock(NOW)) as sandbox,
+        httpx.Client(base_url=sandbox.url) as client,
+    ):
+        rooms = {listing: own for own, listing in sandbox.channex.world_ids.items()}
+        for listing_id in ("1001", rooms["1002"]):
+            told = {"book": {**stay, "channel": "channex", "listing_id": listing_id}}
+            made = client.post("/_sandbox/world", json=told).json()
+            assert made["reservation_id"] == sandbox.channex.reservation_id(made["code"])
+        first = sandbox.channex.acknowledged.waiting()[0]
+        sandbox.clock.advance(timedelta(minutes=1))
+        client.post("/_sandbox/world", json={"cancel": {"channel": "channex", "code": first.code}})
+        sandbox.channex.acknowledged.add(first)
+
+        truth = client.get("/_sandbox/bookings", params={"channel": "channex"}).json()
+        assert {booking["listing_id"] for booking in truth} == {"1001", "1002"}
+        assert client.get("/_sandbox/bookings").json() == []
+        assert len(sandbox.worlds["vrbo"].bookings(NOW)) == 0
+        counted = client.get("/_sandbox/acknowledged").json()
+        assert counted["channex"] == {"waiting": 2, "acknowledged": 1}
+        assert counted.keys() >= {"booking_com", "channex", "expedia", "vrbo"}
+        assert client.get("/_sandbox/acknowledged", params={"channel": "vrbo"}).json() == {
+            "vrbo": {"waiting": 0, "acknowledged": 0}
+        }
+
+
+def test_many_bookings_on_one_channel() -> None:
+    """A crowd of guests can be sent to any channel."""
+    with Sandbox(world=World.empty(2), lively=False, clock=Clock(NOW)) as sandbox:
+        told = {"book_many": {"channel": "channex", "count": 6, "seed": 3, "happenings": 9}}
+        codes = httpx.post(f"{sandbox.url}/_sandbox/world", json=told).json()["codes"]
+
+        assert len(codes) == len(sandbox.worlds["channex"].bookings(NOW)) == 6
+        assert sandbox.world.bookings(NOW) == ()
+
+
 @pytest.mark.parametrize(
     ("path", "body", "named"),
     [
         ("/_sandbox/faults", {"kind": "flood"}, "flood"),
         ("/_sandbox/clock", {"time": 1}, "advance_hours"),
         ("/_sandbox/world", {"paint": {}}, "unblock"),
+        ("/_sandbox/world", {"book": {"channel": "fax"}}, "booking_com"),
         (
             "/_sandbox/world",
             {"book": {"listing_id": "1", "check_in": "2027-01-01", "check_out": "2027-01-02"}},

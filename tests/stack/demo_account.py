@@ -1,12 +1,18 @@
-"""The sample's Airbnb account on a running stack: launch its pulls, and compare its tables with its channel."""
+"""The sample's accounts on a running stack: launch the Airbnb one's pulls, compare its tables with its channel."""
 
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import psutil
+import yaml
 
+from adapters.base_adapter import Capability
+from adapters.factory import AdapterFactory
 from channel_sync.defs.partitions import range_tags
+from channel_sync.sandbox.demo import PORTFOLIO
 from channel_sync.stack import health
 from tests.stack.graphql import Dagster, until
 from tests.stack.whole_stack import WholeStack
@@ -19,6 +25,32 @@ TODAY = datetime.now(UTC).date()
 FIRST_NIGHT = TODAY + timedelta(days=2)  # to come at every place, until tomorrow's midnight
 
 Closed = Mapping[str, frozenset[date]]
+
+
+def small_portfolio(folder: Path) -> Path:
+    """The sample portfolio with its first two accounts only, for what has nothing to do with the others."""
+    told = yaml.safe_load(PORTFOLIO.read_text(encoding="utf-8"))
+    told["channel_accounts"] = told["channel_accounts"][:2]
+    file = folder / "portfolio.yaml"
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    return file
+
+
+def accounts_by_subject(portfolio: Path | Traversable = PORTFOLIO) -> dict[str, set[str]]:
+    """A portfolio's accounts by what their channels say can be pulled of them."""
+    told = yaml.safe_load(portfolio.read_text(encoding="utf-8"))["channel_accounts"]
+    return {
+        subject: {
+            account["code"]
+            for account in told
+            if verb in AdapterFactory.get_adapter(account["channel"]).declaration.capabilities
+        }
+        for subject, verb in (
+            ("availability", Capability.PULL_AVAILABILITY),
+            ("pricing", Capability.PULL_PRICING),
+            ("bookings", Capability.PULL_BOOKINGS),
+        )
+    }
 
 
 def month_from_now(number: int) -> date:

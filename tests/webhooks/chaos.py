@@ -108,7 +108,7 @@ def chaos(
 def _world() -> Iterator[Sandbox]:
     """A world in real time, where nothing happens but what is scripted."""
     start = datetime.now(UTC) - timedelta(days=30)
-    with Sandbox(world=World.empty(listings=6, start=start)) as sandbox:
+    with Sandbox(world=World.empty(listings=6, start=start), lively=False) as sandbox:
         yield sandbox
 
 

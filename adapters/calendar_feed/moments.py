@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from icalendar.prop import vDDDTypes, vDuration
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from adapters.ical.feed import Property
+from adapters.calendar_feed.feed import Property
 
 _WRITTEN = re.compile(r"[0-9TZ:.+ -]+")  # no weeks ("2026W311"), no other digits
 # 60 is a leap second (RFC 5545, 3.3.12), which datetime does not know.

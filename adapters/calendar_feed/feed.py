@@ -1,7 +1,7 @@
 """The bytes of a feed as components and properties (RFC 5545, 3.1 and 3.4), or the proof that they are not whole.
 
 ``icalendar`` reads each line for itself, so that a line it refuses costs only itself. What a component *means* is
-adapters.ical.mapping's business.
+adapters.calendar_feed.mapping's business.
 """
 
 import re

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, tzinfo
 
-from adapters.ical.feed import Component, Feed, Property
-from adapters.ical.moments import (
+from adapters.calendar_feed.feed import Component, Feed, Property
+from adapters.calendar_feed.moments import (
     Moment,
     duration_from_wire,
     moment_from_wire,
     moments_from_wire,
     until_from_wire,
 )
-from adapters.ical.recurrence import occurrences, rule_from_wire
-from adapters.ical.scrubbing import scrubbed, shown_uid
+from adapters.calendar_feed.recurrence import occurrences, rule_from_wire
+from adapters.calendar_feed.scrubbing import scrubbed, shown_uid
 from adapters.model import ONE_DAY, ClosureKind, NightAvailability, Problem, Stay
 
 MAX_RULES = 100  # recurring events expanded per feed: bounds the time that one feed can cost

@@ -2,7 +2,7 @@
 
 import re
 
-from adapters.ical.feed import Component, Property
+from adapters.calendar_feed.feed import Component, Property
 
 MAX_RAW = 4_000  # characters, as Problem.raw promises
 
