@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from adapters import json_fields as fields
 from adapters import wire
-from adapters.airbnb import fields
 from adapters.errors import ChannelError, UnexpectedResponse
 from adapters.model import (
     AvailabilityPage,

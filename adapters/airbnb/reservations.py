@@ -3,14 +3,15 @@
 Guests' names, phones and addresses end here: nothing in this module reads them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from adapters.airbnb import fields
+from adapters import json_fields as fields
 from adapters.airbnb.mapping import rows
 from adapters.model import Booking, BookingPage, BookingStatus, Money, Problem, Stay
+from adapters.reading import required, softly
 
 _STATUSES: Mapping[str, BookingStatus] = {
     "accept": BookingStatus.CONFIRMED,
@@ -33,8 +34,6 @@ _RESERVATION_FIELDS = (
     "booked_at", "updated_at", "host_currency", *_PAYOUT, *_TOTAL,
 )  # fmt: skip
 
-Read = TypeVar("Read")
-
 
 def bookings_from_wire(
     body: Mapping[str, Any], changed_from: datetime, changed_until: datetime, what: str
@@ -54,7 +53,7 @@ def bookings_from_wire(
             continue
         try:
             where = fields.code(raw, "confirmation_code") or where
-            revised_at = _required(fields.instant(raw, "updated_at"), "updated_at")
+            revised_at = required(fields.instant(raw, "updated_at"), "updated_at")
             if changed_from <= revised_at < changed_until:
                 booking, soft = _booking(raw, revised_at)
                 bookings.append(booking)
@@ -72,25 +71,25 @@ def _booking(raw: Mapping[str, Any], revised_at: datetime) -> tuple[Booking, lis
     word = raw.get("status_type")
     if not isinstance(word, str) or word not in _STATUSES:
         raise ValueError("status_type is not a word we know")
-    booking_id = _required(fields.code(raw, "confirmation_code"), "confirmation_code")
-    listing_id = _required(fields.code(raw, "listing_id_str", "listing_id"), "listing_id")
+    booking_id = required(fields.code(raw, "confirmation_code"), "confirmation_code")
+    listing_id = required(fields.code(raw, "listing_id_str", "listing_id"), "listing_id")
     status = _STATUSES[word]
     soft: list[str] = []
     if status is BookingStatus.CANCELLED:  # what ends a booking must not fail for the dates of what ended
-        stay = _softly(_stay, raw, soft)
+        stay = softly(partial(_stay, raw), soft)
     else:
-        stay = _required(_stay(raw), "start_date and end_date")
-    _softly(partial(_agreed_nights, stay=stay), raw, soft)
+        stay = required(_stay(raw), "start_date and end_date")
+    softly(partial(_agreed_nights, raw, stay=stay), soft)
     booking = Booking(
         booking_id,
         listing_id,
         status,
         revised_at,
         stay,
-        guests=_softly(_guests, raw, soft),
-        booked_at=_softly(partial(fields.instant, name="booked_at"), raw, soft),
-        total=_softly(partial(_money, names=_TOTAL), raw, soft),
-        payout=_softly(partial(_money, names=_PAYOUT), raw, soft),
+        guests=softly(partial(_guests, raw), soft),
+        booked_at=softly(partial(fields.instant, raw, name="booked_at"), soft),
+        total=softly(partial(_money, raw, names=_TOTAL), soft),
+        payout=softly(partial(_money, raw, names=_PAYOUT), soft),
     )
     return booking, soft
 
@@ -131,20 +130,4 @@ def _money(raw: Mapping[str, Any], names: tuple[str, ...]) -> Money | None:
     amount = fields.amount(raw, *names)
     if amount is None:
         return None
-    return Money(amount, _required(fields.currency(raw, "host_currency"), "host_currency"))
-
-
-def _softly(
-    read: Callable[[Mapping[str, Any]], Read | None], raw: Mapping[str, Any], soft: list[str]
-) -> Read | None:
-    try:
-        return read(raw)
-    except ValueError as error:
-        soft.append(str(error))
-        return None
-
-
-def _required(value: Read | None, name: str) -> Read:
-    if value is None:
-        raise ValueError(f"it has no {name}")
-    return value
+    return Money(amount, required(fields.currency(raw, "host_currency"), "host_currency"))

@@ -13,10 +13,11 @@ from functools import partial
 from adapters.booking_com import fields
 from adapters.booking_com.answers import message_from
 from adapters.booking_com.fields import attribute, child, children
-from adapters.booking_com.rooms import AMOUNTS, commission_on, required, room_stay_from, softly, units_of
+from adapters.booking_com.rooms import AMOUNTS, commission_on, room_stay_from, units_of
 from adapters.errors import UnexpectedResponse
 from adapters.model import Booking, BookingStatus, Money, Problem
 from adapters.parts import MappedRooms, RoomStay, parts_of
+from adapters.reading import required, softly
 from adapters.xml_body import Element
 
 # By message: where its reservations stand. The last is other OTA users' answer to a question for reservations.

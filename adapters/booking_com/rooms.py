@@ -1,16 +1,16 @@
 """One room of an OTA reservation: which listing it is, its nights, and what they cost."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import TypeVar
 
 from adapters.booking_com import fields
 from adapters.booking_com.fields import attribute, child, children
 from adapters.model import ONE_DAY, Money, Stay
 from adapters.parts import MappedRooms, RoomStay
+from adapters.reading import required, softly
 from adapters.xml_body import Element
 
 AMOUNTS = ("AmountAfterTax", "AmountBeforeTax")  # one of them, as the property's taxes are set up
@@ -21,25 +21,6 @@ _NO_RATE = "unknown"
 _LONGEST_STAY = 1_000  # nights
 _MOST_UNITS = 99
 _MOST_PRICES = 10_000  # nights with a price, of one room: beyond that it is a mistake
-
-Read = TypeVar("Read")
-
-
-def softly(read: Callable[[], Read | None], soft: list[str]) -> Read | None:
-    """What ``read`` gives; None where it raises ValueError, the reason of which goes to ``soft``."""
-    try:
-        return read()
-    except ValueError as error:
-        if str(error) not in soft:
-            soft.append(str(error))
-        return None
-
-
-def required(value: Read | None, name: str) -> Read:
-    """The value. Raises ValueError where there is none."""
-    if value is None:
-        raise ValueError(f"it has no {name}")
-    return value
 
 
 def room_stay_from(element: Element, reservation: Element, rooms: MappedRooms, soft: list[str]) -> RoomStay:

@@ -6,11 +6,13 @@ Cards and guests were dropped with the parsing (``fields.body_of``): nothing her
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
+from adapters import json_fields
 from adapters.channex import fields
 from adapters.model import Booking, BookingPage, BookingStatus, Money, Problem, Receipt, Stay
 from adapters.parts import MappedRooms, RoomStay, parts_of
+from adapters.reading import required, softly
 
 UNMAPPED = "-"  # for the property, room or rate that the wire leaves null
 
@@ -27,8 +29,6 @@ _REVISION_FIELDS = (
     "id", "booking_id", "revision_id", "property_id", "status", "arrival_date", "departure_date", "inserted_at",
     "currency", "amount", "rooms",
 )  # fmt: skip
-
-Read = TypeVar("Read")
 
 
 def bookings_from_wire(
@@ -50,19 +50,19 @@ def bookings_from_wire(
     for place, raw in enumerate(revisions, start=1):
         where, told = f"revision {place} of {what}", raw
         try:
-            told = fields.members(fields.members(raw, "revision").get("attributes"), "attributes")
-            booking_id, revision_id = _ids(fields.members(raw, "revision"), told)
+            told = json_fields.members(json_fields.members(raw, "revision").get("attributes"), "attributes")
+            booking_id, revision_id = _ids(json_fields.members(raw, "revision"), told)
             where = f"revision {revision_id} of booking {booking_id}"
-            revised_at = _required(fields.instant(told, "inserted_at"), "inserted_at")
+            revised_at = required(fields.instant(told, "inserted_at"), "inserted_at")
             if revision_id in given or not wanted(revised_at):
                 continue
             parts, soft = _parts(booking_id, revised_at, told, rooms)
         except ValueError as error:
-            problems.append(fields.unread(where, str(error), told, _REVISION_FIELDS))
+            problems.append(json_fields.unread(where, str(error), told, _REVISION_FIELDS))
             continue
         given.add(revision_id)
         bookings += parts
-        problems += [fields.unread(where, reason, told, _REVISION_FIELDS) for reason in soft]
+        problems += [json_fields.unread(where, reason, told, _REVISION_FIELDS) for reason in soft]
         if told.get("acknowledge_status") != "acknowledged":
             receipts.append(Receipt(booking_id, revision_id))
     return BookingPage(tuple(bookings), tuple(problems), tuple(receipts))
@@ -70,12 +70,12 @@ def bookings_from_wire(
 
 def _ids(raw: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[str, str]:
     """The ids of booking and revision. A booking as it stands is named by its own, and names its revision."""
-    own = fields.code(told, "id") or fields.code(raw, "id")
-    revision = fields.code(told, "revision_id")
-    booking = fields.code(told, "booking_id")
+    own = json_fields.code(told, "id") or json_fields.code(raw, "id")
+    revision = json_fields.code(told, "revision_id")
+    booking = json_fields.code(told, "booking_id")
     if revision is not None:
-        return _required(booking or own, "id"), revision
-    return _required(booking, "booking_id"), _required(own, "id")
+        return required(booking or own, "id"), revision
+    return required(booking, "booking_id"), required(own, "id")
 
 
 def _parts(
@@ -90,21 +90,21 @@ def _parts(
         raise ValueError("status is not a word we know")
     status = _STATUSES[word]
     soft: list[str] = []
-    place = fields.code(told, "property_id") or UNMAPPED
-    currency = _softly(partial(fields.currency, name="currency"), told, soft)
+    place = json_fields.code(told, "property_id") or UNMAPPED
+    currency = softly(partial(json_fields.currency, told, "currency"), soft)
     read_rooms = partial(_room_stays, place=place, currency=currency, rooms=rooms, soft=soft)
-    stay = _softly(_stay, told, soft)  # each room has its own
+    stay = softly(partial(_stay, told), soft)  # each room has its own
     ended = status is BookingStatus.CANCELLED  # which must not fail for the dates of what ended
-    sold = _softly(read_rooms, told, soft) or () if ended else read_rooms(told)
+    sold = softly(partial(read_rooms, told), soft) or () if ended else read_rooms(told)
     reservation = Booking(
         booking_id,
         f"{place}/{UNMAPPED}/{UNMAPPED}",
         status,
         revised_at,
         stay or _around(sold),
-        guests=_softly(_guests, told, soft),
+        guests=softly(partial(_guests, told), soft),
         booked_at=revised_at if word == "new" else None,
-        total=_softly(partial(fields.money, name="amount", currency_code=currency), told, soft),
+        total=softly(partial(fields.money, told, name="amount", currency_code=currency), soft),
     )
     return parts_of(reservation, sold), soft
 
@@ -117,7 +117,9 @@ def _room_stays(
         return ()
     if not isinstance(named, list) or len(named) > _MOST_ROOMS:
         raise ValueError("rooms is not a list of rooms")
-    return tuple(_room_stay(fields.members(raw, "room"), told, place, currency, rooms, soft) for raw in named)
+    return tuple(
+        _room_stay(json_fields.members(raw, "room"), told, place, currency, rooms, soft) for raw in named
+    )
 
 
 def _room_stay(
@@ -129,24 +131,24 @@ def _room_stay(
     soft: list[str],
 ) -> RoomStay:
     """One room, for the dates of the whole where it has none of its own."""
-    stay = _required(_stay(raw) or _stay(whole), "dates")
-    nightly = _softly(partial(_nightly, stay=stay, currency=currency), raw, soft)
+    stay = required(_stay(raw) or _stay(whole), "dates")
+    nightly = softly(partial(_nightly, raw, stay=stay, currency=currency), soft)
     return RoomStay(
         _listing_id(raw, place, rooms),
         stay,
-        _softly(_guests, raw, soft),
+        softly(partial(_guests, raw), soft),
         nightly or (),
-        _softly(partial(fields.money, name="amount", currency_code=currency), raw, soft),
+        softly(partial(fields.money, raw, name="amount", currency_code=currency), soft),
     )
 
 
 def _listing_id(raw: Mapping[str, Any], place: str, rooms: MappedRooms) -> str:
     """The room's listing: at its own rate, at the rate that one is derived from, or at another of the room."""
-    room = fields.code(raw, "room_type_id") or UNMAPPED
-    rate = fields.code(raw, "rate_plan_id") or UNMAPPED
+    room = json_fields.code(raw, "room_type_id") or UNMAPPED
+    rate = json_fields.code(raw, "rate_plan_id") or UNMAPPED
     found = rooms.listing_id(place, room, rate)
     meta = raw.get("meta")
-    parent = fields.code(meta, "parent_rate_plan_id") if isinstance(meta, dict) else None
+    parent = json_fields.code(meta, "parent_rate_plan_id") if isinstance(meta, dict) else None
     if parent and found != f"{place}/{room}/{rate}":
         derived = rooms.listing_id(place, room, parent)
         return derived if derived == f"{place}/{room}/{parent}" else found
@@ -155,8 +157,8 @@ def _listing_id(raw: Mapping[str, Any], place: str, rooms: MappedRooms) -> str:
 
 def _stay(raw: Mapping[str, Any]) -> Stay | None:
     """The day of departure is exclusive."""
-    start = fields.day(raw, "checkin_date", "arrival_date")
-    end = fields.day(raw, "checkout_date", "departure_date")
+    start = json_fields.day(raw, "checkin_date", "arrival_date")
+    end = json_fields.day(raw, "checkout_date", "departure_date")
     if start is None and end is None:
         return None
     if start is None or end is None or not start < end:
@@ -178,9 +180,9 @@ def _nightly(raw: Mapping[str, Any], stay: Stay, currency: str | None) -> tuple[
     if told is None:
         return ()
     found = []
-    for name in fields.members(told, "days"):
-        night = _required(fields.day({"days": name}, "days"), "days")
-        price = _required(fields.money({"days": told[name]}, "days", currency), "price in days")
+    for name in json_fields.members(told, "days"):
+        night = required(json_fields.day({"days": name}, "days"), "days")
+        price = required(fields.money({"days": told[name]}, "days", currency), "price in days")
         if night not in stay:
             raise ValueError("days are not nights of the stay")
         found.append((night, price))
@@ -192,22 +194,6 @@ def _guests(raw: Mapping[str, Any]) -> int | None:
     told = raw.get("occupancy")
     if told is None:
         return None
-    occupancy = fields.members(told, "occupancy")
-    adults, children = fields.count(occupancy, "adults"), fields.count(occupancy, "children")
+    occupancy = json_fields.members(told, "occupancy")
+    adults, children = json_fields.count(occupancy, "adults"), json_fields.count(occupancy, "children")
     return None if adults is None else adults + (children or 0)
-
-
-def _softly(
-    read: Callable[[Mapping[str, Any]], Read | None], raw: Mapping[str, Any], soft: list[str]
-) -> Read | None:
-    try:
-        return read(raw)
-    except ValueError as error:
-        soft.append(str(error))
-        return None
-
-
-def _required(value: Read | None, name: str) -> Read:
-    if value is None:
-        raise ValueError(f"it has no {name}")
-    return value

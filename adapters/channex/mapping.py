@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from adapters import wire
+from adapters import json_fields, wire
 from adapters.accounts import Listing
 from adapters.channex import fields
 from adapters.errors import ChannelError, ConfigurationError, UnexpectedResponse
@@ -124,9 +124,9 @@ def room_of(listing: Listing) -> RoomId:
 def property_from_wire(raw: object, what: str) -> Property:
     """A property, with the kind of minimum stay it goes by: both, unless its settings say another."""
     try:
-        told = fields.members(fields.members(raw, "property").get("attributes"), "attributes")
-        found = fields.code(told, "id") or fields.code(fields.members(raw, "property"), "id")
-        currency = fields.currency(told, "currency")
+        told = json_fields.members(json_fields.members(raw, "property").get("attributes"), "attributes")
+        found = json_fields.code(told, "id") or json_fields.code(json_fields.members(raw, "property"), "id")
+        currency = json_fields.currency(told, "currency")
     except ValueError as error:
         raise UnexpectedResponse(f"{what}: {error}") from None
     if found is None:
@@ -140,8 +140,8 @@ def property_from_wire(raw: object, what: str) -> Property:
 def room_from_wire(raw: object, what: str) -> tuple[str, str]:
     """The id of a room type and its title."""
     try:
-        told = fields.members(fields.members(raw, "room type").get("attributes"), "attributes")
-        found = fields.code(told, "id")
+        told = json_fields.members(json_fields.members(raw, "room type").get("attributes"), "attributes")
+        found = json_fields.code(told, "id")
     except ValueError as error:
         raise UnexpectedResponse(f"{what}: {error}") from None
     if found is None:
@@ -154,12 +154,12 @@ def listing_from_wire(
 ) -> ChannelListing:
     """A rate plan as the listing that it is, named by property, room and rate."""
     try:
-        plan = fields.members(raw, "rate plan")
-        told = fields.members(plan.get("attributes"), "attributes")
-        rate = fields.code(told, "id")
-        room = fields.code(told, "room_type_id") or _related(plan, "room_type")
-        place = fields.code(told, "property_id") or _related(plan, "property")
-        currency = fields.currency(told, "currency")
+        plan = json_fields.members(raw, "rate plan")
+        told = json_fields.members(plan.get("attributes"), "attributes")
+        rate = json_fields.code(told, "id")
+        room = json_fields.code(told, "room_type_id") or _related(plan, "room_type")
+        place = json_fields.code(told, "property_id") or _related(plan, "property")
+        currency = json_fields.currency(told, "currency")
     except ValueError as error:
         raise UnexpectedResponse(f"{what}: {error}") from None
     if rate is None or room is None or place is None:
@@ -176,8 +176,8 @@ def listing_from_wire(
 
 
 def _related(raw: Mapping[str, Any], name: str) -> str | None:
-    relation = fields.members(raw.get("relationships"), "relationships").get(name)
-    return fields.code(fields.members(fields.members(relation, name).get("data"), name), "id")
+    relation = json_fields.members(raw.get("relationships"), "relationships").get(name)
+    return json_fields.code(json_fields.members(json_fields.members(relation, name).get("data"), name), "id")
 
 
 def _title(told: Mapping[str, Any]) -> str:
@@ -241,7 +241,7 @@ def _each_night(
         try:
             nights.append(read(night, raw))
         except ValueError as error:
-            problems.append(fields.unread(night.isoformat(), str(error), raw, RESTRICTIONS))
+            problems.append(json_fields.unread(night.isoformat(), str(error), raw, RESTRICTIONS))
     return tuple(nights), tuple(problems)
 
 
@@ -254,7 +254,7 @@ def _night_availability(night: date, raw: object) -> NightAvailability:
 
 
 def _night_price(night: date, raw: object, currency: str, min_stay: MinStay) -> NightPrice:
-    told = fields.members(raw, "night")
+    told = json_fields.members(raw, "night")
     price = fields.money(told, "rate", currency)
     if price is not None and price.amount < 0:
         raise ValueError("rate is negative")
@@ -265,18 +265,21 @@ def _night_price(night: date, raw: object, currency: str, min_stay: MinStay) -> 
         Restrictions(
             arrival,
             through,
-            fields.count(told, "max_stay") or None,  # 0: as long as they like
-            fields.flag(told, "closed_to_arrival"),
-            fields.flag(told, "closed_to_departure"),
-            fields.flag(told, "stop_sell"),
+            json_fields.count(told, "max_stay") or None,  # 0: as long as they like
+            json_fields.flag(told, "closed_to_arrival"),
+            json_fields.flag(told, "closed_to_departure"),
+            json_fields.flag(told, "stop_sell"),
         ),
     )
 
 
 def _min_stays(told: Mapping[str, Any], kind: MinStay) -> tuple[int | None, int | None]:
     """On arrival and through. ``min_stay`` is the one of them that the property goes by; the other has no effect."""
-    virtual = fields.count(told, "min_stay")
-    arrival, through = fields.count(told, "min_stay_arrival"), fields.count(told, "min_stay_through")
+    virtual = json_fields.count(told, "min_stay")
+    arrival, through = (
+        json_fields.count(told, "min_stay_arrival"),
+        json_fields.count(told, "min_stay_through"),
+    )
     if kind is MinStay.ARRIVAL:
         return virtual if arrival is None else arrival, None
     if kind is MinStay.THROUGH:

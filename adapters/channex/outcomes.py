@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic
 
+from adapters import json_fields
 from adapters.channex import fields
 from adapters.channex.pushes import Plan, Update, Value
 from adapters.errors import UnexpectedResponse
@@ -65,7 +66,7 @@ def task_of(body: Mapping[str, Any]) -> str:
     data = body.get("data")
     first = data[0] if isinstance(data, list) and data else None
     try:
-        return fields.code(first, "id") or "" if isinstance(first, dict) else ""
+        return json_fields.code(first, "id") or "" if isinstance(first, dict) else ""
     except ValueError:
         return ""
 

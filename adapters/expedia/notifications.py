@@ -10,9 +10,10 @@ from functools import partial
 from adapters.accounts import Listing
 from adapters.errors import UnexpectedResponse
 from adapters.expedia import fields
-from adapters.expedia.reservations import Houses, of_whom, softly, stay_of
+from adapters.expedia.reservations import Houses, of_whom, stay_of
 from adapters.model import ONE_DAY, Booking, BookingPage, BookingStatus, Money, Stay
 from adapters.parts import RoomStay, parts_of
+from adapters.reading import softly
 from adapters.xml_body import Element
 
 _EXPEDIA_ID = "14"  # of UniqueID@Type

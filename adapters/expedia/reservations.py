@@ -4,16 +4,16 @@ Guests and their cards end before this module: the parser drops them.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from adapters.accounts import Listing
 from adapters.expedia import fields
-from adapters.expedia.fields import Read
 from adapters.model import ONE_DAY, Booking, BookingStatus, Money, Problem, Receipt, Stay
 from adapters.parts import MappedRooms, RoomStay, parts_of, room_id
+from adapters.reading import softly
 from adapters.xml_body import Element
 
 KINDS = ("Book", "Modify", "Cancel")
@@ -271,12 +271,3 @@ def confirmation_of(reference: str) -> tuple[str, str, str] | None:
 def confirm_number(booking_id: str) -> str:
     """What we call the booking towards Expedia: the same however often it is told."""
     return f"CS-{booking_id}"
-
-
-def softly(read: Callable[[], Read | None], soft: list[str]) -> Read | None:
-    """What is read, or None with the reason why it cannot be."""
-    try:
-        return read()
-    except ValueError as error:
-        soft.append(str(error))
-        return None

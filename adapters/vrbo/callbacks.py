@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters import json_fields
 from adapters.errors import UnexpectedResponse
 from adapters.model import Secret
-from adapters.vrbo import fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def _secret(payload: Mapping[str, Any], config: Mapping[str, Any], id_name: str,
     secret = payload.get("secret")
     expires_at = _moment(config.get("secretExpirationDateTime"))
     try:
-        config_id = fields.identity(config, id_name)
+        config_id = json_fields.code(config, id_name)
     except ValueError:
         config_id = None
     if not isinstance(secret, str) or not secret.strip() or config_id is None or expires_at is None:

@@ -1,14 +1,16 @@
 """Vrbo's properties and reservations in the words of the trade: pure functions and tables."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
+from adapters import json_fields
 from adapters.accounts import Listing
 from adapters.errors import UnexpectedResponse
 from adapters.model import Booking, BookingStatus, ChannelListing, Money, Problem, Stay
+from adapters.reading import required, softly
 from adapters.vrbo import fields, graphql
 from adapters.vrbo.graphql import Answer, Fault, Path
 
@@ -45,8 +47,6 @@ _PLACE: Path = ("property", "reservations", "edges")
 _RESERVATION_FIELDS = (
     "id", "status", "checkInDate", "checkOutDate", "creationDateTime", "lastUpdatedDateTime", "totalGuestCount",
 )  # fmt: skip
-
-Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def reservations_from_wire(answer: Answer, listing_id: str | None, what: str) ->
         raise graphql.RefusedInside(f"{what}: the channel knows no such property")
     try:
         place = fields.part(data, "property")
-        property_id = _required(fields.identity(place, "id"), "id")
+        property_id = required(json_fields.code(place, "id"), "id")
         listing_id = listing_id or _vrbo_id(place) or property_id
         edges, cursor = _edges(fields.part(place, "reservations"))
     except ValueError as error:
@@ -140,7 +140,7 @@ def _edges(connection: Mapping[str, Any]) -> tuple[list[object], str | None]:
         case False:
             return edges, None
         case True:
-            return edges, _required(fields.cursor(paging, "endCursor"), "endCursor, though there are more")
+            return edges, required(fields.cursor(paging, "endCursor"), "endCursor, though there are more")
     raise ValueError("it does not say whether there are more")
 
 
@@ -149,15 +149,15 @@ def _read(
 ) -> tuple[list[Reservation], list[Problem]]:
     """What one place of a page holds. ``cost`` is the channel's own error there."""
     if not isinstance(node, dict):
-        return [], [fields.unread(where, cost or "it is not there", node, _RESERVATION_FIELDS)]
+        return [], [json_fields.unread(where, cost or "it is not there", node, _RESERVATION_FIELDS)]
     try:
         reservation, reasons = reservation_from_wire(node, listing_id)
     except ValueError as error:
-        return [], [fields.unread(_shown_id(node) or where, str(error), node, _RESERVATION_FIELDS)]
+        return [], [json_fields.unread(_shown_id(node) or where, str(error), node, _RESERVATION_FIELDS)]
     if cost is not None:
         reasons.append(f"a part of it is missing: {cost}")
     where = reservation.reservation_id
-    return [reservation], [fields.unread(where, reason, node, _RESERVATION_FIELDS) for reason in reasons]
+    return [reservation], [json_fields.unread(where, reason, node, _RESERVATION_FIELDS) for reason in reasons]
 
 
 def reservation_from_wire(raw: Mapping[str, Any], listing_id: str) -> tuple[Reservation, list[str]]:
@@ -165,34 +165,34 @@ def reservation_from_wire(raw: Mapping[str, Any], listing_id: str) -> tuple[Rese
 
     Raises ValueError where id, status, last change or nights cannot be read.
     """
-    reservation_id = _required(fields.identity(raw, "id"), "id")
-    word = _required(fields.word(raw, "status"), "status")
-    revised_at = _required(fields.instant(raw, "lastUpdatedDateTime"), "lastUpdatedDateTime")
+    reservation_id = required(json_fields.code(raw, "id"), "id")
+    word = required(fields.word(raw, "status"), "status")
+    revised_at = required(json_fields.instant(raw, "lastUpdatedDateTime"), "lastUpdatedDateTime")
     soft: list[str] = []
-    booked_at = _softly(partial(fields.instant, name="creationDateTime"), raw, soft)
+    booked_at = softly(partial(json_fields.instant, raw, name="creationDateTime"), soft)
     if word in _REQUESTS:
         return Reservation(reservation_id, "BOOKED", None), soft
     if word not in _STATUSES:
         raise ValueError("status is not a word that says whether the stay stands")
     status = _STATUSES[word]
     if status is BookingStatus.CANCELLED:  # what ends a booking must not fail for the dates of what ended
-        stay = _softly(_stay, raw, soft)
+        stay = softly(partial(_stay, raw), soft)
         action = "CANCELLED"
     else:
         stay = _stay(raw)
         action = "BOOKED" if booked_at in (None, revised_at) else "MODIFIED"
-    total, payout = _softly(_totals, raw, soft) or (None, None)
+    total, payout = softly(partial(_totals, raw), soft) or (None, None)
     booking = Booking(
         reservation_id,
         listing_id,
         status,
         revised_at,
         stay,
-        guests=_softly(partial(fields.count, name="totalGuestCount"), raw, soft),
+        guests=softly(partial(json_fields.count, raw, name="totalGuestCount"), soft),
         booked_at=booked_at,
         total=total,
         payout=payout,
-        nightly=_softly(_nightly, raw, soft) or (),
+        nightly=softly(partial(_nightly, raw), soft) or (),
     )
     return Reservation(reservation_id, action, booking), soft
 
@@ -209,8 +209,8 @@ def cancelled_from_wire(data: Mapping[str, Any], listing: Listing) -> Booking | 
 
 def _stay(raw: Mapping[str, Any]) -> Stay:
     """``checkOutDate`` is the day of departure, exclusive."""
-    start = _required(fields.day(raw, "checkInDate"), "checkInDate")
-    end = _required(fields.day(raw, "checkOutDate"), "checkOutDate")
+    start = required(json_fields.day(raw, "checkInDate"), "checkInDate")
+    end = required(json_fields.day(raw, "checkOutDate"), "checkOutDate")
     if not start < end:
         raise ValueError("checkInDate and checkOutDate are not a stay")
     stay = Stay(start, end)
@@ -252,14 +252,14 @@ def _nightly(raw: Mapping[str, Any]) -> tuple[tuple[Any, Money], ...]:
     prices: dict[Any, list[Mapping[str, Any]]] = {}
     for row in rows:
         if row.get("type") == "BASE":
-            prices.setdefault(_required(fields.day(row, "date"), "date"), []).append(row)
+            prices.setdefault(required(json_fields.day(row, "date"), "date"), []).append(row)
     found = ((night, _sum(parts)) for night, parts in sorted(prices.items()))
     return tuple((night, money) for night, money in found if money is not None)
 
 
 def _sum(rows: Iterable[Mapping[str, Any]]) -> Money | None:
     """The amounts together; None of nothing. Raises ValueError where their currencies differ."""
-    told = [_required(fields.money(row, "amount"), "amount") for row in rows]
+    told = [required(fields.money(row, "amount"), "amount") for row in rows]
     if not told:
         return None
     if len({money.currency for money in told}) != 1:
@@ -271,28 +271,12 @@ def _vrbo_id(raw: Mapping[str, Any]) -> str | None:
     """A property's id on Vrbo, where it has one."""
     for node in fields.rows(raw, "ids"):
         if node.get("idSource") == "VRBO" and node.get("id") is not None:
-            return fields.identity(node, "id")
+            return json_fields.code(node, "id")
     return None
 
 
 def _shown_id(raw: Mapping[str, Any]) -> str | None:
     try:
-        return fields.identity(raw, "id")
+        return json_fields.code(raw, "id")
     except ValueError:
         return None
-
-
-def _softly(
-    read: Callable[[Mapping[str, Any]], Read | None], raw: Mapping[str, Any], soft: list[str]
-) -> Read | None:
-    try:
-        return read(raw)
-    except ValueError as error:
-        soft.append(str(error))
-        return None
-
-
-def _required(value: Read | None, name: str) -> Read:
-    if value is None:
-        raise ValueError(f"it has no {name}")
-    return value

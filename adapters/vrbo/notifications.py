@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters import json_fields
 from adapters.errors import UnexpectedResponse
 from adapters.json_body import json_object
 from adapters.model import Problem, Receipt
@@ -87,5 +88,5 @@ def undelivered_from_wire(
         else:
             where = identifier(told.get("notificationId")) or f"notification {number} of {what}"
             reason = "it does not say what it is about and how to confirm it"
-            problems.append(fields.unread(where, reason, told.get("payload"), _SHOWN))
+            problems.append(json_fields.unread(where, reason, told.get("payload"), _SHOWN))
     return notices, problems, cursor

@@ -184,7 +184,7 @@ def test_a_reservation_without_rooms_is_kept(told: dict[str, Any]) -> None:
         {"rooms": [room(checkin_date="2026-04-12")]},
         {"rooms": [room(checkout_date="2026-02-30")]},
         {"rooms": [room(checkout_date="2036-04-12")]},
-        {"rooms": [room(room_type_id=7)]},
+        {"rooms": [room(room_type_id=[7])]},
         {"rooms": [], "departure_date": "2026-04-10"},
         {"rooms": [], "arrival_date": None, "departure_date": None},
     ],

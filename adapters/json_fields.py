@@ -1,4 +1,4 @@
-"""Reading one field of an Airbnb answer as what it should be.
+"""Reading one field of a JSON object as what it should be: what the channels with JSON share.
 
 Every reader returns None for a field that is absent or null and raises ValueError for one that is something
 else. The errors name the field, never its value: the value may be a guest's.
@@ -7,58 +7,51 @@ else. The errors name the field, never its value: the value may be a guest's.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
 from adapters.model import Problem
 
-_CODE = re.compile("[A-Za-z0-9_-]{1,64}")
+MOST = 10_000  # nights, units, guests: beyond it a count is a mistake
+
+_CODE = re.compile("[A-Za-z0-9_.:-]{1,64}")
 _CURRENCY = re.compile("[A-Z]{3}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
 _PLAIN = re.compile("[A-Za-z0-9:.+_-]{0,64}")
-_MOST = 10_000  # nights, units, guests: beyond it a count is a mistake
 
 _FLAGS: Mapping[object, bool] = {True: True, False: False}  # 1 and 0 are equal to them
 
 
 def code(raw: Mapping[str, Any], *names: str) -> str | None:
-    """An id or code, from the first of ``names`` that is not null. Airbnb gives ids as number and as ``_str``."""
-    for name in names:
-        value = raw.get(name)
-        if value is None:
-            continue
-        if isinstance(value, (str, int)) and not isinstance(value, bool) and _CODE.fullmatch(str(value)):
-            return str(value)
-        raise ValueError(f"{name} is not an id")
-    return None
+    """An id or code, written as text or as a number, from the first of ``names`` that is not null."""
+    name, value = _first(raw, names)
+    if value is None:
+        return None
+    if isinstance(value, (str, int)) and not isinstance(value, bool) and _CODE.fullmatch(str(value)):
+        return str(value)
+    raise ValueError(f"{name} is not an id")
 
 
 def currency(raw: Mapping[str, Any], *names: str) -> str | None:
     """A currency code, from the first of ``names`` that is not null."""
-    for name in names:
-        value = raw.get(name)
-        if value is None:
-            continue
-        if isinstance(value, str) and _CURRENCY.fullmatch(value):
-            return value
-        raise ValueError(f"{name} is not an ISO 4217 code")
-    return None
+    name, value = _first(raw, names)
+    if value is None or (isinstance(value, str) and _CURRENCY.fullmatch(value)):
+        return value
+    raise ValueError(f"{name} is not an ISO 4217 code")
 
 
 def count(raw: Mapping[str, Any], name: str) -> int | None:
-    """A whole number from 0 to 10,000."""
+    """A whole number from 0 to MOST."""
     value = raw.get(name)
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST):
         return value
     raise ValueError(f"{name} is not a count")
 
 
 def flag(raw: Mapping[str, Any], name: str) -> bool | None:
-    """True or false; 1 and 0 are read as them, which Airbnb writes in its availability rules."""
+    """True or false; 1 and 0, which some channels write for them, are read as them."""
     value = raw.get(name)
     if value is None:
         return None
@@ -67,9 +60,9 @@ def flag(raw: Mapping[str, Any], name: str) -> bool | None:
     raise ValueError(f"{name} is neither true nor false")
 
 
-def day(raw: Mapping[str, Any], name: str) -> date | None:
-    """A local calendar date, ``YYYY-MM-DD`` and no other of ISO 8601's forms."""
-    value = raw.get(name)
+def day(raw: Mapping[str, Any], *names: str) -> date | None:
+    """A local calendar date, ``YYYY-MM-DD`` and no other of ISO 8601's forms, from the first that is not null."""
+    name, value = _first(raw, names)
     if value is None:
         return None
     if isinstance(value, str) and _DATE.fullmatch(value):
@@ -80,13 +73,15 @@ def day(raw: Mapping[str, Any], name: str) -> date | None:
     raise ValueError(f"{name} is not a date")
 
 
-def instant(raw: Mapping[str, Any], name: str) -> datetime | None:
-    """A moment in ISO 8601 with its offset, in UTC. One without an offset is refused: it could be 14 hours off."""
+def instant(raw: Mapping[str, Any], name: str, zone: tzinfo | None = None) -> datetime | None:
+    """A moment in ISO 8601, in UTC. Without its offset it is of ``zone``, or refused: it could be 14 hours off."""
     value = raw.get(name)
     if value is None:
         return None
     try:
         moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None and zone is not None:
+            moment = moment.replace(tzinfo=zone)
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
@@ -96,16 +91,21 @@ def instant(raw: Mapping[str, Any], name: str) -> datetime | None:
 
 def amount(raw: Mapping[str, Any], *names: str) -> Decimal | None:
     """An exact amount, from the first of ``names`` that is not null: a JSON number or a decimal string."""
-    for name in names:
-        value = raw.get(name)
-        if value is None:
-            continue
-        if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-            return Decimal(value)
-        if isinstance(value, str) and _DECIMAL.fullmatch(value):
-            return Decimal(value)
-        raise ValueError(f"{name} is not a decimal number")
-    return None
+    name, value = _first(raw, names)
+    if value is None:
+        return None
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return Decimal(value)
+    raise ValueError(f"{name} is not a decimal number")
+
+
+def members(value: object, name: str) -> Mapping[str, Any]:
+    """An object. Raises ValueError for anything else, null too."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is not an object")  # noqa: TRY004 - one kind of unreadable, one handler
+    return value
 
 
 def unread(where: str, reason: str, raw: object, names: Iterable[str]) -> Problem:
@@ -116,6 +116,16 @@ def unread(where: str, reason: str, raw: object, names: Iterable[str]) -> Proble
     if not isinstance(raw, Mapping):
         return Problem(where, reason, f"<{type(raw).__name__}>")
     return Problem(where, reason, json.dumps({name: _plain(raw[name]) for name in names if name in raw}))
+
+
+def _first(raw: Mapping[str, Any], names: Iterable[str]) -> tuple[str, Any]:
+    """The first of ``names`` whose value is not null, with it; the last of them and None where all are."""
+    name = ""
+    for name in names:
+        value = raw.get(name)
+        if value is not None:
+            return name, value
+    return name, None
 
 
 def _plain(value: object) -> object:
