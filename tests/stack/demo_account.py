@@ -23,14 +23,15 @@ MONTHS = 6  # of a run, with this one
 TODAY = datetime.now(UTC).date()
 FIRST_NIGHT = TODAY + timedelta(days=2)  # to come at every place, until tomorrow's midnight
 
-# What one simulated channel lets through every 20 s only would be waited for, and shows nothing more.
-PICKED = frozenset({"airbnb-demo", "channex-demo", "feeds-demo"})
+# One account that is asked and one that is read: the round trips of the others are tests of their own, and their queues,
+# which the worker polls all the while, would change what is looked at here.
+PICKED = frozenset({"airbnb-demo", "feeds-demo"})
 
 Closed = Mapping[str, frozenset[date]]
 
 
 def small_portfolio(folder: Path) -> Path:
-    """The sample portfolio with one account of each kind: calendars with prices, feeds, acknowledgements."""
+    """The sample portfolio with the picked accounts only."""
     told = yaml.safe_load(PORTFOLIO.read_text(encoding="utf-8"))
     told["channel_accounts"] = [each for each in told["channel_accounts"] if each["code"] in PICKED]
     file = folder / "portfolio.yaml"
