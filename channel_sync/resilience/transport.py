@@ -32,7 +32,6 @@ from channel_sync.resilience import quota_keys
 from channel_sync.resilience.bounds import CONNECT_S, BoundedTransport
 from channel_sync.resilience.call_counts import CallCounts
 from channel_sync.resilience.circuit_breaker.policy import Admission, CircuitBreaker, CircuitOpenError
-from channel_sync.resilience.rate_limiter import pace
 from channel_sync.resilience.rate_limiter.in_flight import InFlight
 from channel_sync.resilience.rate_limiter.limits import (
     Permit,
@@ -139,7 +138,7 @@ class ChannelTransport(httpx.BaseTransport):
             permit = self._acquire(policies, cost, course)
             if permit.waited_s > _LONG_SINCE_ADMITTED_S:
                 breaker.confirm(admission)
-            departure = _departure(_spare_s(policies, cost), lambda: self._acquire(policies, cost, course))
+            departure = _departure(permit.spare_s, lambda: self._acquire(policies, cost, course))
             response = self._send(request, departure, course)
         except httpx.TransportError as error:
             if isinstance(error, _NEVER_LEFT):
@@ -213,16 +212,11 @@ class ChannelTransport(httpx.BaseTransport):
         self._guards.calls.flush()
 
 
-def _spare_s(policies: Sequence[RateLimitPolicy], cost: int) -> float:
-    """How long after its permit a call may leave: half as long as the permit itself may be late."""
-    return pace.demand(tuple(policies), cost).lateness_us / pace.SECOND_US / 2
-
-
 def _departure(spare_s: float, renew_permit: Callable[[], object]) -> Callable[[str, Any], None]:
-    """Watches a call until it leaves: where that took more than ``spare_s`` from now, its permit may have lapsed.
+    """Watches a call until it leaves: where that took more than ``spare_s`` from now, its permit has lapsed.
 
     A connection to a channel far away takes several round trips to make, and a thread may have to wait for others of
-    its process. A call that leaves so much after its slot may be one too many among those of later slots.
+    its process.
     """
     permitted_at = time.monotonic()
 

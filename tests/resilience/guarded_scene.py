@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import httpx
@@ -66,20 +66,25 @@ class HeardBreaker(InMemoryCircuitBreaker):
 
 
 class HeardLimiter(InMemoryRateLimiter):
-    """Notes permits and penalties; ``before_permit`` is done before each permit is given."""
+    """Notes permits and penalties.
+
+    ``before_permit`` is done before each permit is given; ``spare_s`` takes the place of what a permit says.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.permits: list[Permit] = []
         self.penalties: list[tuple[tuple[str, ...], float]] = []
         self.before_permit: Callable[[], object] = lambda: None
+        self.spare_s: float | None = None
 
     def acquire(
         self, policies: Sequence[RateLimitPolicy], *, cost: int = 1, timeout_s: float | None = None
     ) -> Permit:
         """Note the permit."""
         self.before_permit()
-        self.permits.append(super().acquire(policies, cost=cost, timeout_s=timeout_s))
+        permit = super().acquire(policies, cost=cost, timeout_s=timeout_s)
+        self.permits.append(permit if self.spare_s is None else replace(permit, spare_s=self.spare_s))
         return self.permits[-1]
 
     def penalize(self, keys: Sequence[str], *, retry_after_s: float) -> None:

@@ -15,7 +15,6 @@ import adapters
 from adapters.base_adapter import Quota, QuotaScope
 from adapters.errors import Unavailable
 from adapters.spending import Spend, marked
-from channel_sync.resilience import transport
 from channel_sync.resilience.circuit_breaker.policy import BreakerPolicy, CircuitOpenError
 from channel_sync.resilience.circuit_breaker.postgres import PostgresCircuitBreaker
 from channel_sync.resilience.rate_limiter.limits import RateLimitTimeout
@@ -364,27 +363,23 @@ def test_a_login_of_httpx_passes_the_guards_too() -> None:
     assert {"401": 1, "200": 1} == guarded.outcomes()
 
 
-def test_a_permit_that_lapsed_before_the_call_left_is_renewed(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_permit_that_lapsed_before_the_call_left_is_renewed(sandbox: Sandbox) -> None:
     """A slow connection, or a thread that was kept waiting, takes its permit when it can send; others need no second."""
     guarded = scene()
     with guarded.client(quotas=[WIDE]) as client:
-        monkeypatch.setattr(transport, "_spare_s", lambda *_: -1.0)  # nothing leaves in time
+        guarded.limiter.spare_s = -1.0  # nothing leaves in time
         ask(client, target(sandbox))
         assert 2 == len(guarded.limiter.permits)
-        monkeypatch.setattr(transport, "_spare_s", lambda *_: 60.0)
+        guarded.limiter.spare_s = 60.0
         ask(client, target(sandbox))
         assert 3 == len(guarded.limiter.permits)
     assert 2 == len(sandbox.calls)
 
 
-def test_a_renewed_permit_that_is_refused_sends_nothing(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_renewed_permit_that_is_refused_sends_nothing(sandbox: Sandbox) -> None:
     """Where the second permit is too far away the connection is given up, with nothing sent and nothing held."""
     guarded = scene()
-    monkeypatch.setattr(transport, "_spare_s", lambda *_: -1.0)
+    guarded.limiter.spare_s = -1.0
     with guarded.client(quotas=[ONE_AN_HOUR]) as client, pytest.raises(RateLimitTimeout):
         ask(client, target(sandbox))
     assert [] == list(sandbox.calls)

@@ -45,11 +45,16 @@ class RateLimitPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to send one call at once. ``waited_s`` is the time that acquiring it took."""
+    """Leave to send one call at once.
+
+    ``waited_s`` is the time that acquiring it took. ``spare_s`` is for how long from then on the call may still be held
+    up here: one that leaves later may be one too many among those of later slots.
+    """
 
     keys: tuple[str, ...]
     cost: int
     waited_s: float
+    spare_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,12 @@ SECOND_US = 1_000_000
 _GUARD_SHARE = 100
 _LONGEST_SHARE_US = SECOND_US
 
-# The half of the guard that a permit may be late here; the other half is the call's way to the channel.
+# Half of the guard may be gone when a permit is given, three quarters when the call leaves, all of it when it arrives.
 _LATENESS_SHARE = 2
-LONGEST_LATENESS_US = 2 * SECOND_US  # beyond that a machine is not slow but stuck
+_LEAVING_SHARE = 4
+LONGEST_LATENESS_US = (
+    2 * SECOND_US
+)  # beyond that a machine, or its way to the database, is not slow but stuck
 
 # How long before its slot a waiter looks for penalties: the round trip shall not make it late. A penalty in between
 # no longer stops it, as it would not stop a call just sent.
@@ -70,11 +73,16 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one call asks for. ``lateness_us`` is how long after its slot a permit of it may be used."""
+    """What one call asks for.
+
+    ``lateness_us`` is how long after its slot a permit of it may be given; ``leaving_us`` how much later again the
+    call may leave.
+    """
 
     counters: tuple[Counter, ...]
     cost: int
     lateness_us: int
+    leaving_us: int
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -124,8 +132,9 @@ def demand(policies: tuple[RateLimitPolicy, ...], cost: int) -> Demand:
     if cost < 1:
         raise ValueError(f"rate limit {keys[0]!r}: a call costs at least 1, not {cost}")
     guards = [_guard_us(policy, quota.window) for policy in policies for quota in policy.quotas]
-    lateness = min((guard // _LATENESS_SHARE for guard in guards), default=LONGEST_LATENESS_US)
-    return Demand(tuple(_counter(policy, cost) for policy in policies), cost, lateness)
+    guard = min(guards, default=_LATENESS_SHARE * LONGEST_LATENESS_US)
+    counters = tuple(_counter(policy, cost) for policy in policies)
+    return Demand(counters, cost, guard // _LATENESS_SHARE, guard // _LEAVING_SHARE)
 
 
 def _guard_us(policy: RateLimitPolicy, window: timedelta) -> int:

@@ -68,8 +68,10 @@ def wait_for_permit(ledger: Ledger, asked: Demand, local: LocalTime, *, timeout_
                 continue
         local.sleep_until(due)
         now = local.monotonic()
-        if now <= sent + (answer.delay_us + allowance_us) / SECOND_US:
-            return Permit(asked.keys, asked.cost, now - started)
+        lapses_at = sent + (answer.delay_us + allowance_us) / SECOND_US
+        if now <= lapses_at:
+            spare_s = lapses_at - now + asked.leaving_us / SECOND_US
+            return Permit(asked.keys, asked.cost, now - started, spare_s)
         # Lapsed. A hiccup costs this permit. When it happens again and again the machine or the way to the database
         # is slower than the guard forgives: later permits may be used later, for which the ledger keeps the next one
         # further away. That is slower, but the caller is neither stuck nor over the quota.
