@@ -14,8 +14,7 @@ from itertools import groupby
 import dagster as dg
 
 from adapters.model import Stay
-from channel_sync.defs import report
-from channel_sync.defs.connections import keep_connections
+from channel_sync.defs import process, report
 from channel_sync.defs.partitions import PARTITIONS, slices
 from channel_sync.defs.pools import account_pool
 from channel_sync.storage.nights import Subject
@@ -67,7 +66,7 @@ def _calendar_asset(subject: Subject, description: str) -> dg.AssetsDefinition:
     def list_batches(
         context: dg.OpExecutionContext, config: Thoroughness, engine: dg.ResourceParam[Engine]
     ) -> Iterator[dg.DynamicOutput[pull.Batch]]:
-        keep_connections(context.instance)
+        process.set_up(context.instance)
         for account, pieces in groupby(
             slices(subject, context.partition_keys), key=lambda piece: piece.account
         ):
@@ -155,7 +154,7 @@ class StoredBookings:
 )
 def list_accounts(context: dg.OpExecutionContext) -> Iterator[dg.DynamicOutput[bookings.BookingBatch]]:
     """Neither database nor channel is asked."""
-    keep_connections(context.instance)
+    process.set_up(context.instance)
     for number, piece in enumerate(slices("bookings", context.partition_keys)):
         yield dg.DynamicOutput(
             bookings.BookingBatch(

@@ -171,6 +171,7 @@ def _environment(settings: config.Settings, home: Path, sandbox_port: int | None
     additions = {
         "DAGSTER_HOME": str(_dagster_home(settings.state_dir, home)),
         "DAGSTER_DISABLE_TELEMETRY": "1",  # spares the web server the thread that would send it
+        "DAGSTER_EVENT_BATCH_SIZE": "100",  # the partitions of a run's asset are written together, not each by itself
         config.ENABLED: str(settings.enabled).lower(),
         config.STATE_DIR: str(settings.state_dir),
         config.DATABASE_URL: settings.need_database(),

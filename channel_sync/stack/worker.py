@@ -24,7 +24,7 @@ from psycopg.sql import SQL, Identifier
 
 from adapters.errors import ConfigurationError
 from channel_sync import bootstrap, config
-from channel_sync.defs.connections import keep_connections
+from channel_sync.defs import process
 from channel_sync.defs.inbox import WORKER, apply_webhooks, end_lost_runs, run_config, run_tags
 from channel_sync.stack import polls
 from channel_sync.storage import inbox_watch, webhooks
@@ -169,7 +169,7 @@ def _instance() -> Iterator[DagsterInstance]:
             "DAGSTER_HOME is not set: name the folder of the dagster.yaml that the daemon uses"
         ) from None
     with DagsterInstance.from_ref(InstanceRef.from_dir(folder, overrides=_NO_CAPTURE)) as instance:
-        keep_connections(instance)
+        process.set_up(instance)
         yield instance
 
 

@@ -192,6 +192,7 @@ class Scene:
         self.environ = {
             "PATH": os.environ["PATH"],
             "DAGSTER_HOME": str(folder),
+            "DAGSTER_EVENT_BATCH_SIZE": "100",  # as `channel-sync up` sets it
             "CHANNEL_MANAGER_ENABLED": "true",
             "CHANNEL_SYNC_DATABASE_URL": self.url,
             "CHANNEL_SYNC_SANDBOX_URL": sandbox,
