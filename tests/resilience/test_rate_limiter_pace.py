@@ -361,6 +361,7 @@ def test_postgres_reckons_as_the_twin_does(
                 expected, after = pace.reserve(
                     known, asked, at, longest_wait_us=longest_wait, extra_us=step.extra_us
                 )
+                connection.execute("SELECT open_rate_limits(%s::text[])", [keys])
                 [(reserved, delay_us, generations)] = connection.execute(
                     "SELECT * FROM reserve_permit(%(keys)s::text[], %(sizes)s::int[], %(limits)s::int[], "
                     "%(windows)s::bigint[], %(intervals)s::bigint[], %(slacks)s::bigint[], %(cost)s::bigint, "

@@ -9,7 +9,7 @@ Without the database no call is sent (Unavailable): what cannot be counted would
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -65,8 +65,11 @@ class _PostgresLedger:
         self._session = session
 
     def reserve(self, asked: Demand, *, longest_wait_us: int, extra_us: int) -> Reservation:
-        waits = {"longest_wait": Int8(longest_wait_us), "extra": Int8(extra_us)}
-        [(reserved, delay_us, generations)] = self._rows("reserve_permit", {**_flat(asked), **waits})
+        parameters = {**_flat(asked), "longest_wait": Int8(longest_wait_us), "extra": Int8(extra_us)}
+        [(reserved, delay_us, generations)] = self._rows("reserve_permit", parameters)
+        while delay_us is None:
+            self._rows("open_rate_limits", {"keys": list(asked.keys)})
+            [(reserved, delay_us, generations)] = self._rows("reserve_permit", parameters)
         return Reservation(reserved, delay_us, dict(zip(asked.keys, generations, strict=True)))
 
     def generations(self, keys: Sequence[str]) -> Mapping[str, int]:
@@ -92,16 +95,23 @@ class _PostgresLedger:
 
 @lru_cache(maxsize=4096)
 def _flat(asked: Demand) -> Mapping[str, Any]:
-    """The demand as parameters. One type of integer throughout: each mixture would be another prepared statement."""
+    """The demand as parameters. One type of integer throughout: each mixture would be another prepared statement.
+
+    Arrays of numbers as Postgres writes them: turning lists into that took each call a third of our own time.
+    """
     paces = [each for counter in asked.counters for each in counter.paces]
     return {
         "keys": list(asked.keys),
-        "sizes": [Int8(len(counter.paces)) for counter in asked.counters],
-        "limits": [Int8(each.limit) for each in paces],
-        "windows": [Int8(each.window_us) for each in paces],
-        "intervals": [Int8(each.interval_us) for each in paces],
-        "slacks": [Int8(each.slack_us) for each in paces],
+        "sizes": _array(len(counter.paces) for counter in asked.counters),
+        "limits": _array(each.limit for each in paces),
+        "windows": _array(each.window_us for each in paces),
+        "intervals": _array(each.interval_us for each in paces),
+        "slacks": _array(each.slack_us for each in paces),
         "cost": Int8(asked.cost),
         "patience": Int8(pace.PATIENCE_US),
         "look_ahead": Int8(pace.LOOK_AHEAD_US),
     }
+
+
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"

@@ -1,7 +1,11 @@
 -- The rate limiter's statements. Each may be executed twice: what a repeated reservation costs is one permit.
 
+-- name: open_rate_limits
+-- Keys that nobody asked for before.
+SELECT channel_sync.open_rate_limits(%(keys)s::text[]);
+
 -- name: reserve_permit
--- The next permit that all keys grant. Times in microseconds.
+-- The next permit that all keys grant, in microseconds; null where a key is not open.
 SELECT reserved, delay_us, generations
 FROM channel_sync.reserve_permit(
     %(keys)s::text[], %(sizes)s::int[], %(limits)s::int[], %(windows)s::bigint[], %(intervals)s::bigint[],

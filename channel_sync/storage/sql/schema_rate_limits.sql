@@ -74,13 +74,17 @@ DECLARE
     reach    bigint;
     put_off  bigint := 0;
     behind   int := 0;
+    locked   int := 0;
 BEGIN
-    PERFORM channel_sync.open_rate_limits(asked_keys);
     FOR state IN
         SELECT * FROM channel_sync.rate_limit_state WHERE key = ANY (asked_keys) ORDER BY key FOR UPDATE
     LOOP
         states[array_position(asked_keys, state.key)] := state;
+        locked := locked + 1;
     END LOOP;
+    IF locked < cardinality(asked_keys) THEN -- rare, and looking for it beforehand would cost each call a fifth
+        RETURN;
+    END IF;
     -- Only now: the wait for a lock must not count as time that has yet to pass.
     at_us := coalesce(at_us, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
     slot := at_us;
@@ -135,7 +139,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION reserve_permit IS 'Reserves the next permit that all these keys grant, or none: delay_us says when it is due, or, where it was not reserved, how far away it is (more than longest_wait_us) or when to ask again (not more).';
+COMMENT ON FUNCTION reserve_permit IS 'Reserves the next permit that all these keys grant, or none: delay_us says when it is due, or, where it was not reserved, how far away it is (more than longest_wait_us) or when to ask again (not more). Null where a key has no row yet: open_rate_limits creates it.';
 
 CREATE FUNCTION penalize_rate_limits(asked_keys text[], retry_after_us bigint, at_us bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
