@@ -10,7 +10,7 @@ from channel_sync.defs.inbox import apply_webhooks
 from channel_sync.defs.jobs import JOBS, housekeeping
 from channel_sync.defs.schedules import SCHEDULES
 from channel_sync.defs.sensors import SENSORS
-from channel_sync.defs.webhook_sensors import WEBHOOK_SENSORS
+from channel_sync.defs.webhook_sensors import webhook_sensors
 from channel_sync.sync.engine import Engine
 
 # Pulled every 15 minutes: after three missed pulls somebody should look, after two hours somebody must.
@@ -27,7 +27,7 @@ def definitions(engine: Engine) -> dg.Definitions:
         asset_checks=CHECKS,
         jobs=[*JOBS.values(), apply_webhooks, housekeeping],
         schedules=SCHEDULES,
-        sensors=[*SENSORS, *WEBHOOK_SENSORS],
+        sensors=[*SENSORS, *webhook_sensors(engine.declarations)],
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )

@@ -1,6 +1,7 @@
 """What channels delivered, applied: one job for the sensor and for the worker, so that both show the same runs."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -74,13 +75,15 @@ def run_tags(account: str) -> dict[str, str]:
     return {INBOX: account, "dagster/priority": "10", "dagster/max_retries": "0"}
 
 
-def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the unfinished runs of a worker that is gone; their ids. Only to be called while no worker lives.
+def end_lost_runs(instance: dg.DagsterInstance, accounts: Sequence[str] | None = None) -> list[str]:
+    """End the unfinished runs of a worker that is gone, of all accounts or of these; their ids.
 
-    Nothing else would say so of a run that was not launched, and it would hold back the account's next one.
+    Only to be called while no worker lives. Nothing else would say so of a run that was not launched, and it would hold
+    back the account's next one.
     """
     unfinished = dg.RunsFilter(
         job_name=apply_webhooks.name,
+        tags={} if accounts is None else {INBOX: [*accounts]},
         statuses=[
             dg.DagsterRunStatus.NOT_STARTED,
             dg.DagsterRunStatus.STARTING,

@@ -4,10 +4,12 @@ The inbox in the tables is the truth, no cursor is: a tick that is evaluated twi
 key Dagster knows; a run that failed leaves its events due, and the key of the next one differs.
 """
 
+from collections.abc import Mapping
 from math import log2
 
 import dagster as dg
 
+from adapters.base_adapter import Declaration
 from channel_sync.defs.inbox import INBOX, apply_webhooks, end_lost_runs, run_config, run_tags
 from channel_sync.defs.jobs import JOBS
 from channel_sync.defs.pools import paused
@@ -20,36 +22,45 @@ WORKERS_OWN_S = 5.0  # what a living worker is given before a run is launched fo
 _QUARTER_MIN = 15
 
 
-@dg.sensor(
-    name="webhook_events",
-    job_name=apply_webhooks.name,  # given the job itself, Dagster warns of a beta parameter of its own
-    minimum_interval_seconds=1,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=(
-        "Launch one run for all due events of an account. While the worker lives it applies them sooner, and is given "
-        f"{WORKERS_OWN_S:.0f} s for it."
-    ),
-)
-def webhook_events(
-    context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
-) -> list[dg.RunRequest] | dg.SkipReason:
-    """Ask for a run for every account that has due events and no run of its inbox under way."""
-    with engine.database.connect() as connection:
-        worker_lives = inbox_watch.worker_lives(connection)
-        due = inbox_watch.due_inboxes(connection, longer_than_s=WORKERS_OWN_S if worker_lives else 0.0)
-    if not due:
-        return dg.SkipReason(
-            "nothing is left by the worker" if worker_lives else "nothing is due, and no worker lives"
-        )
-    if not worker_lives:
-        end_lost_runs(context.instance)
-    return [
-        dg.RunRequest(
-            run_key=_run_key(inbox), run_config=run_config(inbox.account), tags=run_tags(inbox.account)
-        )
-        for inbox in due
-        if not under_way(context.instance, apply_webhooks.name, {INBOX: inbox.account})
-    ] or dg.SkipReason(f"due, and under way: {', '.join(inbox.account for inbox in due)}")
+def _webhook_events(channel: str, title: str) -> dg.SensorDefinition:
+    """A sensor that asks for a run for every account of the channel that has due events and no run under way."""
+
+    @dg.sensor(
+        name=f"webhook_events_{channel}",
+        job_name=apply_webhooks.name,  # given the job itself, Dagster warns of a beta parameter of its own
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Launch one run for all due events of an account of {title}. While the worker lives it applies them "
+            f"sooner, and is given {WORKERS_OWN_S:.0f} s for it."
+        ),
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        with engine.database.connect() as connection:
+            worker_lives = inbox_watch.worker_lives(connection)
+            longer_than_s = WORKERS_OWN_S if worker_lives else 0.0
+            due = [
+                inbox
+                for inbox in inbox_watch.due_inboxes(connection, longer_than_s=longer_than_s)
+                if inbox.channel == channel
+            ]
+        if not due:
+            return dg.SkipReason(
+                "nothing is left by the worker" if worker_lives else "nothing is due, and no worker lives"
+            )
+        if not worker_lives:
+            end_lost_runs(context.instance, [inbox.account for inbox in due])
+        return [
+            dg.RunRequest(
+                run_key=_run_key(inbox), run_config=run_config(inbox.account), tags=run_tags(inbox.account)
+            )
+            for inbox in due
+            if not under_way(context.instance, apply_webhooks.name, {INBOX: inbox.account})
+        ] or dg.SkipReason(f"due, and under way: {', '.join(inbox.account for inbox in due)}")
+
+    return sensor
 
 
 def _run_key(inbox: DueInbox) -> str:
@@ -107,4 +118,7 @@ def _is_known(instance: dg.DagsterInstance, run_key: str) -> bool:
     return instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": run_key})) > 0
 
 
-WEBHOOK_SENSORS = [webhook_events, webhook_silence]
+def webhook_sensors(declarations: Mapping[str, Declaration]) -> list[dg.SensorDefinition]:
+    """One for the events of each channel that sends any, so that each can be switched off alone; and the backstop."""
+    senders = [each for each in declarations.values() if each.sends_webhooks]
+    return [*(_webhook_events(each.name, each.title) for each in senders), webhook_silence]

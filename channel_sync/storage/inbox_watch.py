@@ -17,6 +17,7 @@ class DueInbox:
     """
 
     account: str
+    channel: str
     events: int
     newest_event_id: int
     attempts: int

@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from channel_sync.defs.inbox import INBOX, WORKER, apply_webhooks, run_tags
 from channel_sync.defs.pools import pool_of
@@ -37,6 +38,15 @@ def deliver(house: House, account: str = ACCOUNT) -> None:
         webhooks.store(connection, [arrival])
 
 
+@pytest.fixture
+def second(house: House) -> str:
+    """Another account of the same channel."""
+    house.execute(
+        "INSERT INTO channel_account (code, channel, environment) VALUES ('airbnb-second', 'airbnb', 'sandbox')"
+    )
+    return "airbnb-second"
+
+
 def settle(house: House) -> None:
     """Everything is applied, whoever did it."""
     house.execute("UPDATE webhook_event SET state = 'applied', settled_at = now() WHERE state = 'received'")
@@ -51,7 +61,7 @@ def age(house: House, seconds: float) -> None:
 
 
 def tick(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, name: str = "webhook_events"
+    definitions: dg.Definitions, instance: dg.DagsterInstance, name: str = "webhook_events_airbnb"
 ) -> tuple[list[dg.RunRequest], str]:
     """What a sensor asks for, or why it asks for nothing."""
     repository = definitions.get_repository_def()
@@ -78,22 +88,41 @@ def start(
 
 
 def test_many_events_of_an_account_are_one_run(
-    house: House, definitions: dg.Definitions, instance: dg.DagsterInstance
+    house: House, second: str, definitions: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     """A run per account, with its account in config and tags, and no tag that a pull has."""
     assert ([], "nothing is due, and no worker lives") == tick(definitions, instance)
     for _ in range(3):
         deliver(house)
-        deliver(house, "feeds-demo")
+        deliver(house, second)
 
     requests, _ = tick(definitions, instance)
 
-    assert {ACCOUNT, "feeds-demo"} == {request.tags[INBOX] for request in requests}
+    assert {ACCOUNT, second} == {request.tags[INBOX] for request in requests}
     for request in requests:
         account = request.tags[INBOX]
         assert run_tags(account).items() <= request.tags.items()
         assert {"ops": {"apply_events": {"config": {"account": account}}}} == request.run_config
         assert not {"channel_sync/account", "channel_sync/channel"} & request.tags.keys()
+
+
+def test_each_channel_that_sends_has_a_sensor_of_its_own(
+    house: House, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    """It asks for its channel's accounts and no others."""
+    mine = {each.name for each in house.engine.declarations.values() if each.sends_webhooks}
+    assert {f"webhook_events_{channel}" for channel in mine} == {
+        sensor.name
+        for sensor in definitions.get_repository_def().sensor_defs
+        if sensor.name.startswith("webhook_events_")
+    }
+    deliver(house, "vrbo-demo")
+    assert {
+        channel: [
+            request.tags[INBOX] for request in tick(definitions, instance, f"webhook_events_{channel}")[0]
+        ]
+        for channel in mine
+    } == {channel: ["vrbo-demo"] if channel == "vrbo" else [] for channel in mine}
 
 
 def test_the_inbox_is_the_truth_and_not_the_tick(
@@ -128,7 +157,7 @@ def test_a_run_that_left_events_due_is_launched_again(
     seen += keys(tick(definitions, instance))
     assert 4 == len(set(seen))
 
-    waited = {_run_key(DueInbox(ACCOUNT, 1, 1, 0, minute * 60.0)) for minute in range(600)}
+    waited = {_run_key(DueInbox(ACCOUNT, "airbnb", 1, 1, 0, minute * 60.0)) for minute in range(600)}
     assert 40 <= len(waited) <= 50
 
 
@@ -151,11 +180,11 @@ def test_a_living_worker_is_given_five_seconds(
 
 
 def test_the_run_of_a_lost_worker_holds_nothing_back(
-    house: House, definitions: dg.Definitions, instance: dg.DagsterInstance
+    house: House, second: str, definitions: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     """It is ended once no worker lives, and the events are launched for; runs of launchers are left alone."""
     deliver(house)
-    deliver(house, "feeds-demo")
+    deliver(house, second)
     one, other = sorted(tick(definitions, instance)[0], key=lambda request: request.tags[INBOX])
     lost = start(instance, one, dg.DagsterRunStatus.STARTED, **{WORKER: "resident"})
     launched = start(instance, other, dg.DagsterRunStatus.STARTED)

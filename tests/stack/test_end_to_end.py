@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from adapters.factory import WEBHOOKS
 from channel_sync import analytics
 from channel_sync.defs.schedules import EVERY_MINUTES, minute_of
 from tests.stack.demo_account import (
@@ -47,7 +48,12 @@ CHECKS = {
     "no_exhausted_quota",
     "no_overdue_acknowledgement",
 }
-SENSORS = {"portfolio_accounts", "channel_guards", "webhook_events", "webhook_silence"}
+SENSORS = {
+    "portfolio_accounts",
+    "channel_guards",
+    "webhook_silence",
+    *(f"webhook_events_{channel}" for channel in WEBHOOKS),
+}
 _MOST_MEMORY = 900 * 2**20
 
 _NO_SECRET = "airbnb-demo"  # told everywhere: who finds no secret must find this

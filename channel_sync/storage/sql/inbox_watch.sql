@@ -2,7 +2,8 @@
 
 -- name: due_inboxes
 -- Enabled accounts with events that may be applied and have been for so long, those that wait longest first.
-SELECT channel_account.code AS account, count(*) AS events, max(event.webhook_event_id) AS newest_event_id,
+SELECT channel_account.code AS account, channel_account.channel, count(*) AS events,
+    max(event.webhook_event_id) AS newest_event_id,
     sum(event.attempts)::bigint AS attempts,
     extract(epoch FROM clock_timestamp() - min(event.next_attempt_at))::double precision AS waiting_s
 FROM channel_sync.webhook_event AS event
@@ -10,7 +11,7 @@ JOIN channel_sync.channel_account USING (channel_account_id)
 WHERE event.state = 'received'
     AND event.next_attempt_at <= clock_timestamp() - make_interval(secs => %(longer_than_s)s)
     AND channel_account.enabled AND channel_account.retired_at IS NULL
-GROUP BY channel_account.code
+GROUP BY channel_account.channel_account_id
 ORDER BY waiting_s DESC;
 
 -- name: silent_inboxes
