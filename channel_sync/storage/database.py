@@ -91,13 +91,17 @@ def with_database(url: str, name: str) -> str:
 
 
 def create_database(url: str, name: str, *, template: str | None = None) -> None:
-    """Create the database ``name`` on the server of ``url`` unless it is there. Two processes may do so at once."""
+    """Create the database ``name`` on the server of ``url`` unless it is there. Two processes may do so at once.
+
+    A copy of ``template`` is one of its files, which is eight times as quick as Postgres's default on a server that
+    does not wait for its disk, as in the tests, and needs Postgres 15.
+    """
     with Database(url).connect(autocommit=True) as connection:
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
             return
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
-            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+            statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
         try:
             connection.execute(statement)
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
