@@ -40,9 +40,10 @@ _LONGEST_SHARE_US = SECOND_US
 # Half of the guard may be gone when a permit is given, three quarters when the call leaves, all of it when it arrives.
 _LATENESS_SHARE = 2
 _LEAVING_SHARE = 4
-LONGEST_LATENESS_US = (
-    2 * SECOND_US
-)  # beyond that a machine, or its way to the database, is not slow but stuck
+
+# Two round trips of 1.5 s, the reservation and the look for penalties, and some: beyond that a machine, or its way to
+# the database, is not slow but stuck, and the caller's timeout ends the wait.
+LONGEST_LATENESS_US = 4 * SECOND_US
 
 # How long before its slot a waiter looks for penalties: the round trip shall not make it late. A penalty in between
 # no longer stops it, as it would not stop a call just sent.
