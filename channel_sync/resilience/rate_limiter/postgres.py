@@ -66,11 +66,11 @@ class _PostgresLedger:
 
     def reserve(self, asked: Demand, *, longest_wait_us: int, extra_us: int) -> Reservation:
         parameters = {**_flat(asked), "longest_wait": Int8(longest_wait_us), "extra": Int8(extra_us)}
-        [(reserved, delay_us, generations)] = self._rows("reserve_permit", parameters)
-        while delay_us is None:
-            self._rows("open_rate_limits", {"keys": list(asked.keys)})
+        while True:
             [(reserved, delay_us, generations)] = self._rows("reserve_permit", parameters)
-        return Reservation(reserved, delay_us, dict(zip(asked.keys, generations, strict=True)))
+            if delay_us is not None:
+                return Reservation(reserved, delay_us, dict(zip(asked.keys, generations, strict=True)))
+            self._rows("open_rate_limits", {"keys": list(asked.keys)})
 
     def generations(self, keys: Sequence[str]) -> Mapping[str, int]:
         return dict(self._rows("rate_limit_generations", {"keys": list(keys)}))
@@ -97,7 +97,7 @@ class _PostgresLedger:
 def _flat(asked: Demand) -> Mapping[str, Any]:
     """The demand as parameters. One type of integer throughout: each mixture would be another prepared statement.
 
-    Arrays of numbers as Postgres writes them: turning lists into that took each call a third of our own time.
+    Arrays of numbers as Postgres writes them: turning lists into that anew would take each call some 30 microseconds.
     """
     paces = [each for counter in asked.counters for each in counter.paces]
     return {

@@ -31,7 +31,7 @@ DECLARE
     behind   int := 0;
     locked   int := 0;
 BEGIN
-    IF cardinality(asked_keys) = 1 THEN -- most calls: a third quicker, and all others wait for it
+    IF cardinality(asked_keys) = 1 THEN -- most calls; without a cursor the row is locked for less long
         SELECT * INTO state FROM channel_sync.rate_limit_state WHERE key = asked_keys[1] FOR UPDATE;
         states[1] := state;
         locked := FOUND::int;
@@ -43,7 +43,7 @@ BEGIN
             locked := locked + 1;
         END LOOP;
     END IF;
-    IF locked < cardinality(asked_keys) THEN -- rare, and looking for it beforehand would cost each call a fifth
+    IF locked < cardinality(asked_keys) THEN -- rare: to look beforehand would cost every call another query
         RETURN;
     END IF;
     -- Only now: the wait for a lock must not count as time that has yet to pass.
