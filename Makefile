@@ -43,6 +43,8 @@ bench: .venv/development.stamp
 	$(BIN)/python -m tests.benchmarks.thousand_listings
 	$(BIN)/python -m tests.benchmarks.thousand_listings --quota 50 --faults
 	$(BIN)/python -m tests.benchmarks.webhook_ingest
+	$(BIN)/python -m tests.benchmarks.webhook_fuzz --count 100000
+	$(BIN)/python -m tests.benchmarks.webhook_chaos
 	$(BIN)/python -m tests.benchmarks.event_latency
 	$(BIN)/python -m tests.benchmarks.rate_limiter --all
 	$(BIN)/python -m tests.benchmarks.round_trips

@@ -53,9 +53,24 @@ def test_two_signatures_while_a_secret_is_replaced(order: tuple[int, int]) -> No
         VrboWebhook().verify(both, VRBO.account(now=2), NOW)
 
 
-@pytest.mark.parametrize("header", ["{}", "sha1={}", "sha256=,", "sha256=A,A,A,A,{}", "SHA256={}"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{}",
+        "sha1={}",
+        "sha256=,",
+        "sha256=A,A,A,A,{}",
+        "SHA256={}",
+        "sha256=,{}",
+        "sha256=v1,{}",
+        "sha256={},",
+        "sha256={},A",
+        "sha256={}\n",
+        "sha256={0},{0},{0},{0},{0}",
+    ],
+)
 def test_a_signature_that_is_written_otherwise(header: str) -> None:
-    """A signature without its scheme, or behind more of them than there are secrets, is none."""
+    """A signature without its scheme, beside what is none, or of more than there may be secrets, is none."""
     good = VRBO.sign(VRBO.delivery(), VRBO.account(), NOW)
     bare = good.headers["x-expedia-signature"].removeprefix("sha256=")
     with pytest.raises(WebhookRefused):
