@@ -94,7 +94,7 @@ def create_database(url: str, name: str, *, template: str | None = None) -> None
     """Create the database ``name`` on the server of ``url`` unless it is there. Two processes may do so at once.
 
     A copy of ``template`` is one of its files, which is eight times as quick as Postgres's default on a server that
-    does not wait for its disk, as in the tests, and needs Postgres 15.
+    does not wait for its disk, as in the tests.
     """
     with Database(url).connect(autocommit=True) as connection:
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
