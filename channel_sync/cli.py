@@ -196,7 +196,7 @@ def _subscribing(url: str) -> str:
 def _sandbox(chosen: argparse.Namespace) -> None:
     from channel_sync.sandbox.server import serve
 
-    serve(chosen.host, chosen.port, chosen.seed, chosen.listings, webhooks=chosen.webhooks)
+    serve(chosen.host, chosen.port, chosen.seed, chosen.listings, say=_say, webhooks=chosen.webhooks)
 
 
 def _webhooks(chosen: argparse.Namespace) -> None:

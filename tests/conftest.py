@@ -87,7 +87,10 @@ def database(postgres: EmbeddedServer, _template: str) -> Iterator[Database]:
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the person who runs the tests reaches them."""
     for name in list(os.environ):
-        if name == "DAGSTER_HOME" or (name.startswith("CHANNEL_") and name != "CHANNEL_SYNC_FIXTURES"):
+        # With PYTHONUNBUFFERED a line that nobody flushes would reach its reader all the same.
+        if name in ("DAGSTER_HOME", "PYTHONUNBUFFERED") or (
+            name.startswith("CHANNEL_") and name != "CHANNEL_SYNC_FIXTURES"
+        ):
             monkeypatch.delenv(name)
 
 

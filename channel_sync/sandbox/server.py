@@ -263,7 +263,8 @@ def serve(
     port: int = 0,
     seed: int = 1,
     listings: int = 6,
-    say: Callable[[str], object] = print,
+    *,
+    say: Callable[[str], object],
     webhooks: Sequence[str] = (),
 ) -> None:
     """Run the sandbox until SIGTERM or SIGINT. Says its address first. Call from the main thread.
